@@ -1,0 +1,118 @@
+"""The `grounding` command: a table of subcommands, loaded when called, and the one place where errors become messages.
+
+It knows the names and one-line summaries of the subcommands; it does not know what they do, and `grounding --help`
+imports none of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from grounding import __version__
+from grounding.errors import GroundingError
+
+
+class Subcommand(NamedTuple):
+    """Where a subcommand lives (a module whose `command` is a click command) and its line in `grounding --help`."""
+
+    module: str
+    summary: str
+
+
+SUBCOMMANDS = {
+    "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "finetune": Subcommand(
+        "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
+    ),
+    "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
+    "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
+}
+
+DEBUG = "grounding.debug"
+
+
+def _debug_option() -> click.Option:
+    """`--debug`, for the group and for every subcommand, so that it works wherever it is typed."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.find_root().meta[DEBUG] = True
+
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=remember,
+        help="Show the traceback of an error.",
+    )
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a subcommand when it is called, and prints the project's errors as one message."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        command: click.Command = import_module(SUBCOMMANDS[cmd_name].module).command
+        if not any(parameter.opts == ["--debug"] for parameter in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, subcommand.summary) for name, subcommand in SUBCOMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (GroundingError, OSError, KeyboardInterrupt) as error:
+            if ctx.meta.get(DEBUG):
+                raise
+            message, status = explain(error)
+            click.echo(message, err=True)
+            ctx.exit(status)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The message and the exit status (1: the run failed; 2: the call or its input is wrong) of an error."""
+    if isinstance(error, GroundingError):
+        return f"Error: {error}", error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted. No half-written file was left under a final name.", 1
+    if isinstance(error, BrokenPipeError):
+        # What read our output is gone: leave quietly, and keep Python from failing again when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "Error: the output was closed before everything was written.", 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = error.filename or "the disk"
+        return f"Error: {place}: no space left on the device. Free some and run the same command again.", 1
+    if isinstance(error, OSError) and error.filename:
+        return f"Error: {error.filename}: {error.strerror or error}.", 1
+    return f"Error: {error}", 1
+
+
+@click.group(cls=LazyGroup, params=[_debug_option()], context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="grounding")
+def group() -> None:
+    """Specialise CogVLM grounding models to your own images, and measure how well they find things.
+
+    \b
+    grounding convert    annotations  ->  train.jsonl val.jsonl test.jsonl
+    grounding finetune   a config     ->  an adapter (or a full model)
+    grounding benchmark  a dataset    ->  report.html with accuracy by IoU
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    group(prog_name="grounding")

@@ -1,0 +1,45 @@
+"""The one family of errors that users see: each says where, what was found, what is allowed and what to do.
+
+Knows nothing of the rest of the project. The command line turns these into one message on stderr and an exit status.
+"""
+
+from __future__ import annotations
+
+
+class GroundingError(Exception):
+    """A failure that the user can understand and mend. `exit_status` 1: the run failed."""
+
+    exit_status = 1
+
+
+class InputError(GroundingError):
+    """The call or its input is wrong (a file, a setting, a record). `exit_status` 2.
+
+    Args:
+        problem: what was found, and what is allowed, in one sentence.
+        where: file, line, record id or setting that it was found in.
+        fix: what to do about it.
+    """
+
+    exit_status = 2
+
+    def __init__(self, problem: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.problem, self.where, self.fix = problem, where, fix
+        message = f"{where}: {problem}" if where else problem
+        super().__init__(f"{message} {fix}" if fix else message)
+
+
+class ManyErrors(InputError):
+    """Several wrong things found in one pass, told all at once so that they can be mended in one go."""
+
+    def __init__(self, heading: str, problems: list[str], *, fix: str | None = None, shown: int = 20) -> None:
+        self.problems = problems
+        lines = [f"{heading} ({len(problems)} problem{'s' if len(problems) != 1 else ''})"]
+        lines += [f"  - {problem}" for problem in problems[:shown]]
+        if len(problems) > shown:
+            lines.append(f"  ... and {len(problems) - shown} more")
+        super().__init__("\n".join(lines), fix=f"\n{fix}" if fix else None)
+
+
+class RunError(GroundingError):
+    """A run that was called rightly failed on its way (out of memory, NaN loss, full disk). `exit_status` 1."""
