@@ -1,4 +1,4 @@
-"""The shape of the house, held as a test: who may import whom, no circles, no drawers, no long files, no torch in `text`."""
+"""The shape of the house, held as a test: who imports whom, no circles, no drawers, short files, no torch in `text`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def test_no_circle_of_imports() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("path", sorted([*SOURCES, *ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted([*SOURCES, *ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]), ids=str
+)
 def test_files_are_short_say_what_they_do_and_are_no_drawers(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 400
@@ -114,7 +116,9 @@ def test_nothing_runs_code_from_outside() -> None:
         assert "pickle" not in {name.split(".")[0] for name in imports(path)}, path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["convert", "--help"], ["convert", "nowhere", "--format", "coco", "--out", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["convert", "--help"], ["convert", "nowhere", "--format", "coco", "--out", "x"]]
+)
 def test_convert_and_help_start_without_torch(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom grounding.cli.main import group\n"

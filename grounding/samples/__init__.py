@@ -1,0 +1,37 @@
+"""Samples: the type, its files in both styles, the dataset folder, the images. Knows no model and no annotations."""
+
+from __future__ import annotations
+
+from grounding.samples.atomic import atomic_path, write_json_atomic, write_text_atomic
+from grounding.samples.conversations import from_conversation, read_cogvlm_folder, to_conversation
+from grounding.samples.images import image_size, open_image, resolve_image, to_rgb
+from grounding.samples.jsonl import Style, read_samples, write_samples
+from grounding.samples.manifest import Dataset, Manifest, read_dataset, read_manifest, write_manifest
+from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
+
+__all__ = [
+    "LANGUAGES",
+    "TASKS",
+    "Dataset",
+    "Lang",
+    "Manifest",
+    "Sample",
+    "Style",
+    "Task",
+    "atomic_path",
+    "from_conversation",
+    "image_size",
+    "open_image",
+    "problems",
+    "read_cogvlm_folder",
+    "read_dataset",
+    "read_manifest",
+    "read_samples",
+    "resolve_image",
+    "to_conversation",
+    "to_rgb",
+    "write_json_atomic",
+    "write_manifest",
+    "write_samples",
+    "write_text_atomic",
+]

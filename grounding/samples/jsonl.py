@@ -1,0 +1,100 @@
+"""A dataset's lines: JSONL to Samples and back, in both styles. Knows no manifest and no image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from grounding.errors import InputError, ManyErrors
+from grounding.samples.atomic import atomic_path
+from grounding.samples.conversations import Conversation, from_conversation, to_conversation
+from grounding.samples.decoding import decode, read_lines
+from grounding.samples.sample import LANGUAGES, TASKS, Sample, problems, written_keys
+
+Style = Literal["pairs", "conversations"]
+
+_ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
+_pair = msgspec.json.Decoder(Sample)
+_conversation = msgspec.json.Decoder(Conversation)
+# A quote inside a JSON string is escaped, so this can only be a key.
+_HAS_CONVERSATIONS = re.compile(rb'"conversations"\s*:')
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """The samples of a JSONL file, in order; a line with the key `conversations` is read in that style.
+
+    Blank lines are passed over. Each sample is checked by itself (`sample.problems`) and ids must be unique. Whether a
+    label says what the boxes say, and whether the images are there, is not looked at.
+
+    Raises:
+        InputError: the file cannot be read or has no samples; or lines are wrong: each is told with file and line, the
+            key, what was found and what is allowed, all of them at once.
+    """
+    path = Path(path)
+    samples: list[Sample] = []
+    line_of: dict[str, int] = {}
+    found: list[tuple[int, str]] = []
+    for number, content in read_lines(path):
+        try:
+            read = _read_line(content)
+        except ValueError as error:
+            found.append((number, str(error)))
+            continue
+        for sample in read:
+            found += [(number, problem) for problem in problems(sample)]
+            if sample.id in line_of:
+                first = line_of[sample.id]
+                found.append((number, f"`id` {sample.id!r} stands in line {first} already; ids must be unique"))
+            line_of.setdefault(sample.id, number)
+        samples += read
+    if len(found) == 1:
+        raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
+    if found:
+        raise ManyErrors(f"{path}: these lines cannot be used", [f"{path}:{number}: {what}" for number, what in found])
+    if not samples:
+        raise InputError("no samples: the file is empty.", where=str(path), fix="One sample a line is needed.")
+    return samples
+
+
+def _read_line(content: bytes) -> list[Sample]:
+    """The samples of one line.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    if content.startswith(b"["):
+        raise ValueError("found a JSON array; one JSON object a line is needed (JSONL)")
+    if _HAS_CONVERSATIONS.search(content):
+        return from_conversation(decode(content, _conversation, _ALLOWED))
+    return [decode(content, _pair, _ALLOWED)]
+
+
+def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs") -> None:
+    """Writes samples as JSONL, one a line, keys in the contract's order, under a temporary name first.
+
+    Raises:
+        InputError: a sample that could not be read again: something about it is wrong, an id stands twice, or a text
+            holds half a surrogate pair. Nothing is written then.
+        RunError: the file cannot be written.
+    """
+    if style not in ("pairs", "conversations"):
+        raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
+    encoder = msgspec.json.Encoder()
+    ids: set[str] = set()
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        for sample in samples:
+            wrong = list(problems(sample))
+            if sample.id in ids:
+                wrong.append("its id stands twice; ids must be unique")
+            if wrong:
+                raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
+            ids.add(sample.id)
+            pair = {key: getattr(sample, key) for key in written_keys(sample)}
+            try:
+                file.write(encoder.encode(to_conversation(sample) if style == "conversations" else pair) + b"\n")
+            except UnicodeEncodeError as error:
+                raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error

@@ -1,0 +1,117 @@
+"""The dataset folder: its manifest, and a dataset read whole, by file or by folder. Opens no image.
+
+Without a manifest the image root is the JSONL's own folder and no not-found sentence is set: the room for words
+(`grounding.text`) has the usual one for each language that none is set for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from grounding.errors import InputError
+from grounding.samples.atomic import write_json_atomic
+from grounding.samples.conversations import is_cogvlm_folder, read_cogvlm_folder
+from grounding.samples.decoding import decode, read_whole
+from grounding.samples.jsonl import read_samples
+from grounding.samples.sample import LANGUAGES, Sample
+
+MANIFEST_NAME = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands beside the JSONL files of a dataset.
+
+    Attributes:
+        image_root: folder of the images, relative to the manifest.
+        not_found: the not-found sentence by language, where one is set.
+        counts: at least `images` and `samples`.
+        refusals: number of annotations or images left out, by reason.
+        settings, versions: what the dataset was made with.
+        inputs: hash of each file it was made from, by path.
+    """
+
+    image_root: str
+    not_found: dict[str, str] = {}
+    counts: dict[str, Any] = {}
+    refusals: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples and what is needed to use them.
+
+    Attributes:
+        samples: in file order.
+        image_root: folder that the samples' image paths are below; not looked at when the dataset is read.
+        not_found: the not-found sentence by language, where the manifest sets one; to be handed to `read_boxes`.
+        path: what was read.
+    """
+
+    samples: list[Sample]
+    image_root: Path
+    not_found: dict[str, str]
+    path: Path
+
+
+_manifest = msgspec.json.Decoder(Manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a file.
+
+    Raises:
+        InputError: the file cannot be read, is no manifest, or has a not-found sentence that says nothing.
+    """
+    try:
+        manifest = decode(read_whole(path), _manifest)
+    except ValueError as error:
+        fix = "It must be a manifest as `grounding convert` writes it."
+        raise InputError(f"{error}.", where=str(path), fix=fix) from error
+    for lang, sentence in manifest.not_found.items():
+        if lang not in LANGUAGES:
+            raise InputError(f"`not_found` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
+        if not any(character.isalnum() for character in sentence):
+            raise InputError(f"`not_found.{lang}` is {sentence!r}; a sentence with letters is needed.", where=str(path))
+    return manifest
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Writes a manifest as JSON, under a temporary name first.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    write_json_atomic(Path(path), msgspec.to_builtins(manifest))
+
+
+def read_dataset(path: Path, images: Path | None = None) -> Dataset:
+    """A dataset: a JSONL file with the manifest beside it, or a folder with CogVLM's `images/` and `labels/`.
+
+    Args:
+        path: the file or folder.
+        images: an image root in place of the one that the manifest names.
+
+    Raises:
+        InputError: it is not there or neither of the two, or what it holds cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not is_cogvlm_folder(path):
+            files = ", ".join(sorted(file.name for file in path.glob("*.jsonl"))) or "none"
+            raise InputError(
+                f"this folder has no images/ with labels/ beside it; .jsonl files in it: {files}.",
+                where=str(path),
+                fix="Name one .jsonl file.",
+            )
+        return Dataset(read_cogvlm_folder(path), Path(images or path / "images"), {}, path)
+    samples = read_samples(path)
+    beside = path.parent / MANIFEST_NAME
+    manifest = read_manifest(beside) if beside.exists() else Manifest(image_root=".")
+    return Dataset(samples, Path(images or path.parent / manifest.image_root), manifest.not_found, path)

@@ -1,0 +1,1 @@
+"""Tests of samples, their files and their images."""
