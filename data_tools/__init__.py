@@ -1,0 +1,1 @@
+"""Annotations to samples: readers, checks, splits, wordings, writers. Knows no model and imports no torch."""

@@ -1,0 +1,124 @@
+"""Sources -> one set of records below one image root: one record an image, one name a class. Reads no file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from data_tools.entries import phrase_of
+from data_tools.readers.voc_lists import SPLITS
+from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally
+
+
+class Gathered(NamedTuple):
+    """Records sorted by name, one for an image, with names relative to `image_root`."""
+
+    records: list[Record]
+    tally: Tally
+    image_root: Path
+
+
+def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
+    """Puts sources together. `absence`, where given, overrides what each source says of itself."""
+    root = Path(os.path.commonpath([source.image_root.resolve() for source in sources]))
+    findings: list[Finding] = []
+    records = [record for source in sources for record in _rooted(source, root, absence)]
+    records = _merge_images(records, findings)
+    records = _merge_classes(records, findings)
+    tally = sum((source.tally for source in sources), Tally()) + Tally.of(findings)
+    return Gathered(records, tally, root)
+
+
+def _rooted(source: Source, root: Path, absence: Absence | None) -> Iterable[Record]:
+    """The records of a source with names below the common root, their split, and the classes looked for."""
+    prefix = PurePosixPath(source.image_root.resolve().relative_to(root).as_posix())
+    mode = absence or source.absence
+    for record in source.records:
+        looked_for = {"exhaustive": source.classes, "listed": record.negatives, "none": frozenset[str]()}[mode]
+        yield replace(record, name=str(prefix / record.name), split=source.split or record.split, looked_for=looked_for)
+
+
+def _merge_images(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
+    """One record for each name, sorted by name. Records of one image with two sizes stated are refused."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.name, []).append(record)
+    merged = []
+    for name in sorted(groups):
+        group = groups[name]
+        sizes = {record.size_wh for record in group if record.size_wh is not None}
+        findings += [Finding("repeated_image", record.place, name) for record in group[1:]]
+        if len(sizes) > 1:
+            findings.append(Finding("size_disagrees", group[0].place, f"{name} is stated as {sorted(sizes)}"))
+            findings += [Finding("image_refused", a.place, a.category) for record in group for a in record.annotations]
+        else:
+            merged.append(group[0] if len(group) == 1 else _merged(group, findings))
+    return merged
+
+
+def _merged(group: Sequence[Record], findings: list[Finding]) -> Record:
+    """One record out of several of one image: all of their different annotations, and the strictest of their words."""
+    splits = sorted({record.split for record in group if record.split is not None}, key=SPLITS.index)
+    if len(set(splits) - {"trainval"}) > 1 or set(splits) == {"test", "trainval"}:
+        findings.append(Finding("in_several_lists", group[0].place, f"{group[0].name}: {', '.join(splits)}"))
+    kept: list[Annotation] = []
+    seen: set[tuple[object, ...]] = set()
+    for record in group:
+        # Doubles inside one record stay; a second record often repeats the whole of the first.
+        fresh = [a for a in record.annotations if _content(a) not in seen]
+        findings += [
+            Finding("repeated_annotation", a.place, a.category) for a in record.annotations if _content(a) in seen
+        ]
+        kept += fresh
+        seen |= {_content(a) for a in fresh}
+    return replace(
+        group[0],
+        size_wh=next((record.size_wh for record in group if record.size_wh is not None), None),
+        annotations=tuple(kept),
+        refused=frozenset().union(*(record.refused for record in group)),
+        doubtful=any(record.doubtful for record in group),
+        looked_for=frozenset().union(*(record.looked_for for record in group)),
+        not_exhaustive=frozenset().union(*(record.not_exhaustive for record in group)),
+        split=splits[0] if splits else None,
+    )
+
+
+def _content(annotation: Annotation) -> tuple[object, ...]:
+    return annotation.xyxy_px, annotation.category, annotation.ignore
+
+
+def _merge_classes(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
+    """Classes whose phrase is the same (red_car, red car) become one: the first of their names in sorted order."""
+    names = sorted({name for record in records for name in _classes(record)})
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(phrase_of(name), name)
+    renamed = {name: first[phrase_of(name)] for name in names if first[phrase_of(name)] != name}
+    return [_rename(record, renamed, findings) for record in records] if renamed else list(records)
+
+
+def _classes(record: Record) -> Iterable[str]:
+    yield from (annotation.category for annotation in record.annotations)
+    yield from record.refused | record.looked_for | record.not_exhaustive
+
+
+def _rename(record: Record, renamed: dict[str, str], findings: list[Finding]) -> Record:
+    def names(categories: Iterable[str]) -> frozenset[str]:
+        return frozenset(renamed.get(category, category) for category in categories)
+
+    findings += [
+        Finding("same_phrase_class", a.place, f"{a.category} -> {renamed[a.category]}")
+        for a in record.annotations
+        if a.category in renamed
+    ]
+    return replace(
+        record,
+        annotations=tuple(replace(a, category=renamed.get(a.category, a.category)) for a in record.annotations),
+        refused=names(record.refused),
+        looked_for=names(record.looked_for),
+        not_exhaustive=names(record.not_exhaustive),
+    )

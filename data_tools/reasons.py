@@ -1,0 +1,133 @@
+"""The one table of what happens to an annotation, an image or a class in an image that is not plainly right.
+
+Every reason that a reader, a check or a selection counts stands here with its outcome and its rule. Knows no record and
+no file; `data_tools.records.Tally` refuses a reason that this table does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Outcome = Literal["kept", "mended", "refused"]
+Unit = Literal["annotation", "image", "class in image", "file"]
+
+
+class Rule(NamedTuple):
+    """What is done (`outcome`) to one `unit`, and why, in a line that the command line prints."""
+
+    outcome: Outcome
+    unit: Unit
+    meaning: str
+
+
+REASONS: dict[str, Rule] = {
+    # Boxes.
+    "zero_area": Rule(
+        "refused", "annotation", "the box has no width or no height as stated (VOC: xmin = xmax, a click)"
+    ),
+    "negative_area": Rule(
+        "refused", "annotation", "width or height is negative, or xmax < xmin: which corner is wrong?"
+    ),
+    "not_finite": Rule("refused", "annotation", "a coordinate is NaN or infinite"),
+    "missing_box": Rule("refused", "annotation", "there is no box; none is made from a segmentation"),
+    "malformed_box": Rule("refused", "annotation", "the box is not four numbers"),
+    "outside_image": Rule("refused", "annotation", "the box lies wholly outside the image"),
+    "clipped": Rule("mended", "annotation", "the box reaches over the edge; it is cut at the edge"),
+    "widened": Rule(
+        "mended", "annotation", "narrower than a cell of the 000-999 grid: written one cell wide, truth unchanged"
+    ),
+    "duplicate_box": Rule("kept", "annotation", "the same box of the same class stands there before; both count"),
+    "crowd": Rule("kept", "annotation", "iscrowd: goes to `ignore`, asked for by no sample"),
+    "difficult": Rule("kept", "annotation", "difficult: goes to `ignore`, asked for by no sample"),
+    # Whose box, and of what.
+    "malformed_annotation": Rule(
+        "refused", "annotation", "the entry is not a JSON object with the right kinds of values"
+    ),
+    "unknown_image": Rule("refused", "annotation", "its image id is not in the list of images"),
+    "ambiguous_image": Rule("refused", "annotation", "its image id stands for several files"),
+    "unknown_category": Rule(
+        "refused",
+        "annotation",
+        "its class id is not in the list, or stands for several names; no not-found sample is made there",
+    ),
+    "repeated_annotation": Rule("mended", "annotation", "the same annotation stands there twice; the copy is left out"),
+    "repeated_annotation_id": Rule(
+        "kept", "annotation", "the id is used twice for different boxes; nothing here relies on ids"
+    ),
+    "same_phrase_class": Rule(
+        "mended", "annotation", "its class is worded like another one (red_car, red car): one class"
+    ),
+    "image_refused": Rule("refused", "annotation", "its image is refused"),
+    # Images and annotation files.
+    "malformed_image": Rule("refused", "image", "the entry is no JSON object with an id and a file name"),
+    "repeated_image": Rule("mended", "image", "the image is listed twice; its annotations are put together"),
+    "ambiguous_image_id": Rule("refused", "image", "one image id stands for several files"),
+    "bad_file_name": Rule(
+        "refused", "image", "the file name is empty, absolute or has `..`: it must lie below the image root"
+    ),
+    "backslash": Rule("mended", "image", "the file name has backslashes; they are read as slashes"),
+    "missing_image": Rule("refused", "image", "there is no such file below the image root"),
+    "link_outside_root": Rule(
+        "refused", "image", "a symbolic link leads out of the image root (--follow-links allows it)"
+    ),
+    "unreadable_image": Rule("refused", "image", "the file does not decode to its last row"),
+    "no_size": Rule(
+        "refused", "image", "no valid width and height is stated, and images are not read (--no-check-images)"
+    ),
+    "size_from_file": Rule("mended", "image", "no valid width and height is stated; the file's are taken"),
+    "size_disagrees": Rule(
+        "refused",
+        "image",
+        "the size stated is neither the stored nor the upright one: the boxes are of another picture "
+        "(--frame takes the file's size instead)",
+    ),
+    "size_ignored": Rule(
+        "kept", "image", "the size stated is not the file's; --frame says that the boxes fit the file"
+    ),
+    "exif_upright": Rule(
+        "kept", "image", "rotated by EXIF; the size stated is the upright one, so the boxes are upright"
+    ),
+    "exif_stored": Rule("kept", "image", "rotated by EXIF; the size stated is the stored one, so the boxes are in it"),
+    "exif_undecided": Rule(
+        "kept", "image", "turned by EXIF, and the size stated does not tell the frame: stored is taken"
+    ),
+    "unreadable_xml": Rule(
+        "refused",
+        "image",
+        "the annotation file is no sound XML, or has another root than <annotation>, or defines entities",
+    ),
+    "nameless_object": Rule(
+        "refused", "image", "an object has no class name: any class of this image could be incomplete"
+    ),
+    "filename_disagrees": Rule(
+        "kept", "image", "the <filename> tag names another file; the image named like the XML is taken if it exists"
+    ),
+    # Classes in an image.
+    "class_incomplete": Rule(
+        "refused", "class in image", "one of its boxes there was refused: no sample asks for all of them"
+    ),
+    "class_not_exhaustive": Rule(
+        "refused", "class in image", "said to be annotated in part only: no sample asks for all boxes"
+    ),
+    "class_only_ignored": Rule("refused", "class in image", "all of its boxes there are crowd or difficult: no sample"),
+    "class_unwritable": Rule(
+        "refused", "class in image", 'its name makes the label unreadable (like boxes or "not found"): no sample'
+    ),
+    "unknown_named_class": Rule(
+        "refused", "class in image", "named as absent or as annotated in part, by an id not in the list"
+    ),
+    "negative_contradicted": Rule("mended", "class in image", "named as absent, yet annotated there: taken as present"),
+    # Splits.
+    "not_in_lists": Rule("refused", "image", "ImageSets/Main has lists and none of them names it"),
+    "listed_without_annotation": Rule("refused", "image", "a list of ImageSets/Main names it and it has no XML"),
+    "in_several_lists": Rule(
+        "mended", "image", "official splits share it; it stays in test, else val (never trained on)"
+    ),
+    "identical_image": Rule(
+        "kept", "image", "byte-identical to another one; both go to one split and share their absent classes"
+    ),
+    "identical_across_splits": Rule(
+        "kept", "image", "byte-identical to an image of another official split; official lists win"
+    ),
+    "group_not_matched": Rule("kept", "image", "--group-by does not match its path; the path is its group"),
+}

@@ -1,0 +1,152 @@
+"""What is asked of which image: every class that is wholly there, and a drawn share of classes that are not.
+
+Absence by rule: a class is absent from an image where its annotators looked for it and no annotation of it stands
+there, kept or refused, crowd or difficult. Knows no wording.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from data_tools.entries import phrase_of
+from data_tools.records import Finding, Record, Tally
+
+
+class Question(NamedTuple):
+    """A class asked for in an image; `present` says whether it has boxes there."""
+
+    record: Record
+    category: str
+    present: bool
+
+
+class Selected(NamedTuple):
+    """The questions of a split by (image, class), and how many not-found ones were wanted at the ratio."""
+
+    questions: list[Question]
+    wanted: int
+
+
+def select(
+    records: Sequence[Record], absent: Mapping[str, Sequence[str]], ratio: float, seed: str
+) -> tuple[Selected, Tally]:
+    """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
+    found, tally = present(records)
+    not_found = draw_absent(records, absent, found, ratio, seed)
+    questions = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    return Selected(questions, not_found.wanted), tally
+
+
+def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
+    """One question for each image and class of which all boxes are known; the other classes are counted."""
+    questions: list[Question] = []
+    findings: list[Finding] = []
+    for record in records:
+        asked = {annotation.category for annotation in record.annotations if annotation.ignore is None}
+        for category in sorted({annotation.category for annotation in record.annotations} | record.refused):
+            if category in record.refused:
+                reason = "class_incomplete"
+            elif category in record.not_exhaustive:
+                reason = "class_not_exhaustive"
+            elif category not in asked:
+                reason = "class_only_ignored"
+            else:
+                questions.append(Question(record, category, True))
+                continue
+            findings.append(Finding(reason, record.place, f"{category} in {record.name}"))
+    return questions, Tally.of(findings)
+
+
+def absent_classes(records: Sequence[Record]) -> list[list[str]]:
+    """For each record the sorted classes that are absent from its image.
+
+    Only classes with a kept box somewhere in `records` count: a category that no one ever drew may be an empty heading.
+    Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
+    """
+    drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
+    named: set[str] = set()
+    for record in records:
+        named |= record.looked_for | _annotated(record)
+    keys = {category: phrase_of(category).casefold() for category in named}
+    barred: dict[str, set[str]] = {}
+    doubtful: set[str] = set()
+    for record in records:
+        image = record.digest or record.name
+        barred.setdefault(image, set()).update(keys[category] for category in _annotated(record))
+        if record.doubtful:
+            doubtful.add(image)
+    absent = []
+    for record in records:
+        image = record.digest or record.name
+        candidates = record.looked_for & drawn if image not in doubtful else frozenset[str]()
+        absent.append(sorted(category for category in candidates if keys[category] not in barred[image]))
+    return absent
+
+
+def draw_absent(
+    records: Sequence[Record],
+    absent: Mapping[str, Sequence[str]],
+    positives: Sequence[Question],
+    ratio: float,
+    seed: str,
+) -> Selected:
+    """Not-found questions of one split, about `ratio` for each found one.
+
+    First each class gets its share of those it is found in, so that the class asked for does not tell the answer; what
+    a class cannot give (it is nearly everywhere) is then drawn evenly from all that is left, until the ratio is reached
+    or nothing is left.
+
+    Args:
+        records: of the split.
+        absent: image name -> the classes absent from it.
+        positives: the found questions of the split.
+        ratio: not-found questions for each found one, >= 0.
+        seed: the draw is a function of it and of the other arguments.
+    """
+    wanted = round(ratio * len(positives))
+    places: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        for category in absent[record.name]:
+            places.setdefault(category, []).append(index)
+    chosen: set[tuple[int, str]] = set()
+    for category, found in sorted(Counter(question.category for question in positives).items()):
+        rng = random.Random(f"{seed}|{category}")
+        share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
+        candidates = places.get(category, [])
+        chosen |= {(index, category) for index in rng.sample(candidates, min(share, len(candidates)))}
+    chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
+    questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
+    return Selected(questions, wanted)
+
+
+def _trim(chosen: set[tuple[int, str]], wanted: int, seed: str) -> set[tuple[int, str]]:
+    return set(random.Random(f"{seed}|trim").sample(sorted(chosen), wanted))
+
+
+def _fill(
+    chosen: set[tuple[int, str]], places: Mapping[str, Sequence[int]], wanted: int, seed: str
+) -> set[tuple[int, str]]:
+    """The chosen pairs and as many more as are wanted, drawn evenly, without listing all pairs of a large set."""
+    categories = sorted(places)
+    ends = list(itertools.accumulate(len(places[category]) for category in categories))
+    total = ends[-1] if ends else 0
+    filled = set(chosen)
+    # As many tickets as could be needed when all that is chosen already is drawn again.
+    tickets = random.Random(f"{seed}|fill").sample(range(total), min(total, wanted + len(chosen)))
+    for ticket in tickets:
+        if len(filled) >= wanted:
+            break
+        which = bisect.bisect_right(ends, ticket)
+        start = ends[which - 1] if which else 0
+        filled.add((places[categories[which]][ticket - start], categories[which]))
+    return filled
+
+
+def _annotated(record: Record) -> set[str]:
+    """Classes that are in the image, or may be."""
+    return {annotation.category for annotation in record.annotations} | record.refused | record.not_exhaustive

@@ -1,0 +1,135 @@
+"""Which image goes to train, val or test: official lists first, else a hash of (seed, group). Knows no box, no prompt.
+
+A group is the image's path, or what a regular expression captures of it; groups that share a byte-identical image are
+one. The hash looks at nothing else, so images added later do not move those that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from data_tools.records import Finding, Record, Tally
+from grounding.errors import InputError
+
+SPLITS = ("train", "val", "test")
+STRICTEST = ("test", "val", "train", "trainval")  # of several official splits the first has the group
+
+
+def parse_ratios(text: str) -> tuple[float, float, float]:
+    """Shares of train, val and test out of "0.8,0.1,0.1" or "0.9,0.1". Raises InputError."""
+    try:
+        ratios = [float(part) for part in text.split(",")]
+    except ValueError:
+        ratios = []
+    if len(ratios) not in (2, 3) or not all(ratio >= 0 for ratio in ratios) or abs(sum(ratios) - 1) > 1e-6:
+        raise InputError(
+            f"{text!r} is no split; two or three shares from 0 to 1 that sum to 1 are needed (train,val[,test])",
+            where="--split",
+        )
+    train, val, test = (*ratios, 0.0)[:3]
+    return train, val, test
+
+
+def assign_splits(
+    records: Sequence[Record], ratios: tuple[float, float, float], group_by: str | None, seed: int
+) -> tuple[list[Record], Tally]:
+    """The records with `split` set to train, val or test. Raises InputError where the expression is no good."""
+    findings: list[Finding] = []
+    groups = _groups(records, _compile(group_by), findings)
+    official: dict[str, set[str]] = {}
+    for record, group in zip(records, groups, strict=True):
+        if record.split is not None:
+            official.setdefault(group, set()).add(record.split)
+    placed = []
+    for record, group in zip(records, groups, strict=True):
+        lists = official.get(group, set())
+        split = record.split or next((name for name in STRICTEST if name in lists), None)
+        if split == "trainval":
+            decided = next((name for name in STRICTEST[1:3] if name in lists), None)
+            split = decided or _draw(group, (ratios[0], ratios[1], 0.0), seed)
+        placed.append(replace(record, split=split or _draw(group, ratios, seed)))
+    findings += _torn(placed)
+    return placed, Tally.of(findings)
+
+
+def _compile(group_by: str | None) -> re.Pattern[str] | None:
+    if group_by is None:
+        return None
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise InputError(f"{group_by!r} is no regular expression: {error}", where="--group-by") from error
+    if not pattern.groups:
+        raise InputError(
+            f"{group_by!r} captures nothing; put brackets round the part of the path that names the group",
+            where="--group-by",
+            fix="Example: --group-by '^(patient\\d+)_'",
+        )
+    return pattern
+
+
+def _groups(records: Sequence[Record], pattern: re.Pattern[str] | None, findings: list[Finding]) -> list[str]:
+    """The group of each record: the least name among all groups that byte-identical images tie together."""
+    names = [_group(record, pattern, findings) for record in records]
+    parent = {name: name for name in names}
+
+    def top(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    first: dict[str, str] = {}
+    for record, name in zip(records, names, strict=True):
+        if record.digest is not None:
+            one, other = sorted((top(first.setdefault(record.digest, name)), top(name)))
+            parent[other] = one
+    return [top(name) for name in names]
+
+
+def _group(record: Record, pattern: re.Pattern[str] | None, findings: list[Finding]) -> str:
+    if pattern is None:
+        return record.name
+    match = pattern.search(record.name)
+    if match is None:
+        findings.append(Finding("group_not_matched", record.place, record.name))
+        return record.name
+    # A group of its own kind: a captured "a.jpg" is not the image a.jpg that did not match.
+    return "\0".join(("captured", *(part or "" for part in match.groups())))
+
+
+def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
+    """Train, val or test by where the hash of (seed, group) falls in 0..1."""
+    total = sum(ratios)
+    if not total:
+        return SPLITS[0]  # trainval where both shares are 0
+    digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64 * total
+    reached = 0.0
+    for split, ratio in zip(SPLITS, ratios, strict=True):
+        reached += ratio
+        if place < reached:
+            return split
+    return next(split for split, ratio in reversed(list(zip(SPLITS, ratios, strict=True))) if ratio)
+
+
+def _torn(records: Sequence[Record]) -> list[Finding]:
+    """Byte-identical images that official lists put into different splits."""
+    first: dict[str, Record] = {}
+    findings = []
+    for record in records:
+        if record.digest is not None:
+            twin = first.setdefault(record.digest, record)
+            if twin.split != record.split:
+                found = f"{record.name} ({record.split}) = {twin.name} ({twin.split})"
+                findings.append(Finding("identical_across_splits", record.place, found))
+    return findings
+
+
+def by_split(records: Sequence[Record]) -> Mapping[str, list[Record]]:
+    """Train, val and test, each with its records in given order."""
+    return {split: [record for record in records if record.split == split] for split in SPLITS}

@@ -1,0 +1,265 @@
+"""`grounding convert`: reads the options, calls `data_tools.convert`, and prints what was done. Imports no torch.
+
+grounding convert instances.json --format coco --out data/parts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from data_tools import convert as line
+from data_tools.readers.voc import PIXELS
+from data_tools.reasons import REASONS
+from data_tools.records import Tally
+from data_tools.splits import SPLITS, parse_ratios
+from data_tools.stats import BUDGET
+from grounding.errors import InputError
+from grounding.text import NOT_FOUND
+
+SHOWN = 3  # examples of samples, and of findings of one reason
+CLASSES_SHOWN = 12
+STRIDE = 20  # things done between two moves of a bar
+
+
+@click.command("convert")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE [SPLIT=SOURCE ...]")
+@click.option("--format", "form", required=True, metavar="NAME", help="coco, voc, or a format that a package adds.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder that the annotations' file names start from.")
+@click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image to its end.")
+@click.option("--split", "ratios", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test.")
+@click.option(
+    "--group-by", metavar="REGEX", help="What it captures of an image's path stays in one split (patient, video)."
+)
+@click.option(
+    "--negatives", type=float, default=0.25, show_default=True, metavar="R", help="Not-found samples per found one."
+)
+@click.option(
+    "--negatives-from",
+    type=click.Choice(["exhaustive", "listed", "none"]),
+    help="What is absent: all that is not annotated; only named negatives; nothing. Default: as the source says.",
+)
+@click.option(
+    "--lang", default="en", show_default=True, metavar="LANG[,LANG]", help="Languages of the prompts: en, zh."
+)
+@click.option("--tasks", default="phrase_to_boxes", show_default=True, metavar="TASK[,TASK]", help="What to ask for.")
+@click.option(
+    "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
+)
+@click.option(
+    "--frame",
+    type=click.Choice(["stored", "upright"]),
+    help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated.",
+)
+@click.option(
+    "--voc-pixels", type=click.Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels."
+)
+@click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
+@click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
+@click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    sources: tuple[str, ...],
+    form: str,
+    out: Path,
+    ratios: str,
+    lang: str,
+    tasks: str,
+    templates: tuple[str, ...],
+    not_found_en: str,
+    not_found_zh: str,
+    quiet: bool,
+    **rest: Any,
+) -> None:
+    """Turn annotations into prompt/label pairs: train.jsonl, val.jsonl, test.jsonl and manifest.json in --out.
+
+    SOURCE is a COCO instances JSON (or a folder with one), or a Pascal VOC folder. Several are put together;
+    SPLIT=SOURCE (train=, val= or test=) says which split all of its images are.
+    """
+    langs = _names(lang)
+    options = line.Options(
+        format=form,
+        ratios=parse_ratios(ratios),
+        langs=langs,
+        tasks=_names(tasks),
+        templates=_templates(templates, langs),
+        not_found={"en": not_found_en, "zh": not_found_zh},
+        **rest,
+    )
+    with _bars(quiet) as progress:
+        conversion = line.convert([_source(source) for source in sources], out, options, progress)
+    if not quiet:
+        _tell(Console(), conversion, options, out)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _source(text: str) -> tuple[str | None, Path]:
+    """(split, path) of `train=PATH`, or (None, path); a path may have an = of its own."""
+    split, _, path = text.partition("=")
+    return (split, Path(path)) if split in SPLITS and path else (None, Path(text))
+
+
+def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
+    """Language -> template file of `en=FILE`, or of `FILE` where there is one language."""
+    files: dict[str, Path] = {}
+    for value in values:
+        lang, _, path = value.partition("=")
+        if lang not in NOT_FOUND or not path:
+            if len(langs) != 1:
+                raise InputError(
+                    f"{value!r} does not say its language, and --lang has {len(langs)}",
+                    where="--templates",
+                    fix=f"Write --templates {'|'.join(langs)}={value}.",
+                )
+            lang, path = langs[0], value
+        if lang in files:
+            raise InputError(f"two files for {lang}: {files[lang]} and {path}", where="--templates")
+        files[lang] = Path(path)
+    return files
+
+
+@contextmanager
+def _bars(quiet: bool) -> Iterator[line.Progress]:
+    """A bar on stderr for each long step, gone when it is done; none where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    if quiet or not console.is_terminal:
+        yield lambda *_: None
+        return
+    bars = Progress(*columns, console=console, transient=True)
+
+    def progress(step: str, done: int, total: int | None) -> None:
+        """Moves the bar of a step; the bar of the step before goes."""
+        if not bars.tasks or bars.tasks[0].description != escape(step):
+            for task in list(bars.task_ids):
+                bars.remove_task(task)
+            bars.add_task(escape(step), total=total)
+        if done % STRIDE == 0 or done == total:
+            bars.update(bars.task_ids[0], completed=done)
+
+    with bars:
+        yield progress
+
+
+def _tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
+    """What was done, and everything a user should look at before training."""
+    counts = conversion.manifest.counts
+    console.print(
+        f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, "
+        f"{counts['images']:,} of them in {counts['samples']:,} samples"
+    )
+    console.print(_split_table(conversion.splits))
+    for name, choice in conversion.taken.items():
+        console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
+    _tell_tally(console, conversion.tally)
+    console.print(_class_table(conversion.splits))
+    for warning in _warnings(conversion, options):
+        console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
+    console.print("[bold]Examples[/]")
+    for sample in _examples(conversion):
+        console.print(
+            f"  {escape(sample.id)}\n    {escape(sample.prompt)}\n    [green]{escape(sample.label)}[/]", highlight=False
+        )
+
+
+def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table("split", title="Samples", title_justify="left")
+    for heading in ("images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
+        table.add_column(heading, justify="right")
+    for split, numbers in splits.items():
+        tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
+        table.add_row(
+            split,
+            f"{numbers['images']:,}",
+            f"{numbers['found']:,}",
+            f"{numbers['not_found']:,}",
+            f"{numbers['boxes']:,}",
+            f"{tokens['total']:,} ({tokens['max']:,})",
+            "-" if ceiling is None else f"{ceiling:.4f}",
+        )
+    table.caption = (
+        "tokens: 16 a box and 1, and eos; words around boxes estimated. Grid ceiling: IoU of a perfect answer."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _tell_tally(console: Console, tally: Tally) -> None:
+    """Each reason that was met: outcome, number, meaning, a few places."""
+    table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
+    table.add_column("n", justify="right")
+    table.add_column("rule and examples", overflow="fold")
+    colours = {"refused": "red", "mended": "yellow", "kept": "green"}
+    for outcome, colour in colours.items():
+        for reason, count in tally.having(outcome).items():  # type: ignore[arg-type]  # the keys are the outcomes
+            examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
+            text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
+            table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
+    console.print(table if table.row_count else "Nothing was refused or mended.")
+
+
+def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The most and, of many, the rarest classes of all splits together."""
+    totals: dict[str, list[int]] = {}
+    for numbers in splits.values():
+        for category, counted in numbers["classes"].items():
+            total = totals.setdefault(category, [0, 0, 0])
+            for column, name in enumerate(("found", "not_found", "boxes")):
+                total[column] += counted[name]
+    ordered = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
+    table = Table("class", title=f"Classes ({len(ordered)})", title_justify="left")
+    for heading in ("found", "not found", "boxes"):
+        table.add_column(heading, justify="right")
+    half = CLASSES_SHOWN // 2
+    shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
+    for category, total in shown:
+        table.add_row(escape(category), *(f"{number:,}" for number in total))
+    return table
+
+
+def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
+    """What a user would rather know before training than after."""
+    for split, numbers in conversion.splits.items():
+        if not numbers["samples"]:
+            yield f"{split} has no sample; {split}.jsonl is empty."
+        elif numbers["not_found"] < numbers["not_found_wanted"]:
+            yield (
+                f"{split} has {numbers['not_found']} not-found samples, not the {numbers['not_found_wanted']} asked "
+                "for: no more classes are known to be absent from its images."
+            )
+        over = numbers["label_tokens"]["over_budget"]
+        if over:
+            yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."
+    if not options.check_images:
+        yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
+    if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):
+        yield "the source names its negatives: with exhaustive absence, classes may be called absent that are there."
+
+
+def _examples(conversion: line.Conversion) -> list[Any]:
+    """A few found samples and one not found, from the first split that has any."""
+    samples = next(samples for samples in conversion.samples.values() if samples)
+    found = [sample for sample in samples if sample.boxes]
+    absent = [sample for sample in samples if not sample.boxes]
+    few = found[:: max(1, len(found) // SHOWN)][:SHOWN]
+    return few + absent[:1]

@@ -1,0 +1,172 @@
+"""`grounding convert` as it is typed: options, what is printed, exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from grounding.cli import convert as module
+from grounding.cli.main import group
+from grounding.samples import read_manifest
+from tests.data_tools.annotated import coco_box, coco_file, coco_image, voc_folder, voc_object, voc_xml
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    images = [coco_image(n, f"{n}.png") for n in range(12)]
+    boxes = [coco_box(n, n % 2 + 1, [n, 1, 9, 9]) for n in range(12)]
+    boxes += [coco_box(1, 1, [1, 1, 0, 5]), coco_box(2, 2, [35, 1, 9, 9])]
+    return coco_file(tmp_path / "set", images, boxes, ("cat", "[red]dog"), draw=True)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(group, ["convert", *map(str, arguments)])
+
+
+def test_it_prints_what_it_did(source: Path, tmp_path: Path) -> None:
+    result = call(source, "--format", "coco", "--out", tmp_path / "out", "--lang", "en,zh")
+    assert result.exit_code == 0, result.output
+    for said in (
+        "12 images listed",
+        "zero_area",
+        "clipped",
+        "instances.json: annotations[12]",
+        "grid ceiling",
+        "train",
+    ):
+        assert said in result.output
+    assert "[red]dog" in result.output  # names are not taken for markup
+    assert "absence: exhaustive" in result.output
+    assert "[[" in result.output.split("Examples")[1]
+
+
+def test_quiet_prints_nothing(source: Path, tmp_path: Path) -> None:
+    result = call(source, "--format", "coco", "--out", tmp_path / "out", "-q")
+    assert (result.exit_code, result.output) == (0, "")
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
+def test_every_option_reaches_the_manifest(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("找{phrase}。", encoding="utf-8")
+    options = {
+        "--images": source.parent,
+        "--split": "0.5,0.5",
+        "--group-by": "^(.)",
+        "--negatives": 0.5,
+        "--negatives-from": "exhaustive",
+        "--lang": "zh",
+        "--tasks": "phrase_to_boxes",
+        "--templates": f"zh={file}",
+        "--frame": "stored",
+        "--voc-pixels": "edges",
+        "--not-found-en": "Nope.",
+        "--not-found-zh": "不存在",
+        "--style": "conversations",
+        "--seed": 7,
+    }
+    flat = [part for pair in options.items() for part in pair]
+    result = call(
+        f"train={source}", *flat, "--format", "coco", "--out", tmp_path / "out", "--follow-links", "--no-check-images"
+    )
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(tmp_path / "out" / "manifest.json")
+    assert manifest.not_found == {"en": "Nope.", "zh": "不存在"}
+    expected = {
+        "sources": [f"train={source}"],
+        "images": str(source.parent),
+        "check_images": False,
+        "ratios": [0.5, 0.5, 0.0],
+        "group_by": "^(.)",
+        "negatives": 0.5,
+        "negatives_from": "exhaustive",
+        "langs": ["zh"],
+        "templates": {"zh": str(file)},
+        "frame": "stored",
+        "voc_pixels": "edges",
+        "style": "conversations",
+        "seed": 7,
+        "follow_links": True,
+    }
+    assert {key: manifest.settings[key] for key in expected} == expected
+    assert "images were not read" in result.output
+
+
+def test_voc(tmp_path: Path) -> None:
+    files = {f"{n}": voc_xml([voc_object("cat", 1, 1, 9, 9)]) for n in range(4)}
+    folder = voc_folder(tmp_path / "voc", files, {"train": "01", "val": "23"})  # type: ignore[dict-item]
+    result = call(folder, "--format", "voc", "--out", tmp_path / "out", "--negatives", 1)
+    assert result.exit_code == 0, result.output
+    for said in ("VOC pixels: 1-based", "ImageSets/Main", "test has no sample", "train has 0 not-found samples"):
+        assert said in result.output
+
+
+def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path: Path) -> None:
+    images = [coco_image(1, neg_category_ids=[2])]
+    source = coco_file(tmp_path, images, [coco_box(1, 1, [1, 1, 9, 9])] * 70, draw=True)
+    arguments = (f"train={source}", "--format", "coco", "--out", tmp_path / "out", "--negatives-from", "exhaustive")
+    result = call(*arguments)
+    assert "1 labels of more than 1024 tokens" in result.output
+    assert "names its negatives" in result.output
+
+
+def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
+    names = [f"class {n}" for n in range(40)]
+    source = coco_file(
+        tmp_path, [coco_image(1)], [coco_box(1, n, [1, 1, 9, 9]) for n in range(1, 41)], names, draw=True
+    )
+    result = call(source, "--format", "coco", "--out", tmp_path / "out")
+    assert "Classes (40)" in result.output
+    assert "..." in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.json", "--format", "coco"], "nowhere.json"),
+        (["nowhere", "--format", "voc"], "no such folder"),
+        (["{source}", "--format", "yolo9"], "there are: coco, voc"),
+        (["{source}", "--format", "coco", "--split", "1,1"], "sum to 1"),
+        (["{source}", "--format", "coco", "--group-by", "("], "regular expression"),
+        (["{source}", "--format", "coco", "--tasks", "presence"], "there is phrase_to_boxes"),
+        (["{source}", "--format", "coco", "--lang", "en,zh", "--templates", "x.txt"], "does not say its language"),
+        (["{source}", "--format", "coco", "--templates", "x.txt", "--templates", "en=y.txt"], "two files for en"),
+        (["{source}", "--format", "coco", "--templates", "nowhere.txt"], "nowhere.txt"),
+        (["{source}", "--format", "coco", "--frame", "sideways"], "stored"),
+        (["{source}"], "--format"),
+    ],
+)
+def test_a_wrong_call_is_told_and_ends_with_2(source: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
+    result = call(*(argument.format(source=source) for argument in arguments), "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"images": []}', "[" * 100_000, "null"])
+def test_a_broken_file_is_told_and_ends_with_2(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(content)
+    result = call(path, "--format", "coco", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "broken.json" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_path_may_have_an_equals_sign(tmp_path: Path) -> None:
+    assert module._source("a=b.json") == (None, Path("a=b.json"))
+    assert module._source("val=a=b.json") == ("val", Path("a=b.json"))
+    assert module._source("train=") == (None, Path("train="))
+
+
+def test_bars_on_a_terminal(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    result = call(source, "--format", "coco", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "reading images" in result.stderr
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["samples"] > 0

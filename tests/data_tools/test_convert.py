@@ -1,0 +1,215 @@
+"""The whole line: annotations in, dataset folder out; splits, absence, determinism, bad input."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_tools.convert import Conversion, Options, convert
+from grounding.errors import InputError
+from grounding.samples import open_image, read_dataset, read_manifest
+from grounding.text import read_boxes
+from tests.data_tools.annotated import coco_box, coco_file, coco_image, image, voc_folder, voc_object, voc_xml
+
+NAMES = ("cat", "cow", "dog", "pig")
+
+
+def coco_set(folder: Path, images: int = 30, **more: Any) -> Path:
+    """Pictures with up to three boxes of four classes each."""
+    rng = random.Random(1)
+    entries = [coco_image(number, f"{number:03d}.png") for number in range(images)]
+    boxes = [
+        coco_box(number, rng.randint(1, 4), [rng.randint(0, 20), rng.randint(0, 15), 10, 8.5], id=100 * number + nth)
+        for number in range(images)
+        for nth in range(rng.randint(0, 3))
+    ]
+    return coco_file(folder, entries, boxes, NAMES, draw=True, **more)
+
+
+def run(source: Path, out: Path, **options: Any) -> Conversion:
+    return convert([(None, source)], out, Options(**options))
+
+
+def test_coco_end_to_end(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set")
+    made = run(source, tmp_path / "out", langs=("en", "zh"), negatives=0.5, ratios=(0.6, 0.2, 0.2))
+    manifest = read_manifest(tmp_path / "out" / "manifest.json")
+    assert manifest == made.manifest
+    assert manifest.image_root == "../set"
+    truth = json.loads(source.read_text())
+    expected = {(box["image_id"], box["category_id"]) for box in truth["annotations"]}
+    found: set[tuple[int, int]] = set()
+    total = 0
+    for split, samples in made.samples.items():
+        dataset = read_dataset(tmp_path / "out" / f"{split}.jsonl")
+        assert dataset.samples == samples
+        assert dataset.not_found == manifest.not_found
+        total += len(samples)
+        for sample in dataset.samples:
+            assert open_image(dataset.image_root, sample).size == (40, 30)
+            key = (int(Path(sample.image or "").stem), NAMES.index(sample.category or "") + 1)
+            assert bool(sample.boxes) == (key in expected)
+            assert read_boxes(sample.label, dataset.not_found).not_found == (not sample.boxes)
+            if sample.boxes:
+                found.add(key)
+        assert made.splits[split]["not_found"] == made.splits[split]["not_found_wanted"]
+    assert found == expected
+    assert manifest.counts["samples"] == total
+    assert manifest.counts["images_listed"] == 30
+    assert list(manifest.inputs) == [str(source)]
+    assert not manifest.refusals
+
+
+def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("stays")
+    contents = []
+    for _ in range(2):
+        run(source, tmp_path / "out")
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "mine.txt"}
+    run(source, tmp_path / "out", seed=1)
+    assert (tmp_path / "out" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
+
+
+def test_voc_with_official_lists(tmp_path: Path) -> None:
+    files = {f"{n}": voc_xml([voc_object("cat" if n % 2 else "dog", 2, 3, 10, 12)]) for n in range(8)}
+    lists = {"train": "0123", "val": "45", "test": "67"}
+    folder = voc_folder(tmp_path / "voc", files, lists)  # type: ignore[arg-type]
+    made = run(folder, tmp_path / "out", format="voc", negatives=1.0)
+    assert {split: {sample.image for sample in samples} for split, samples in made.samples.items()} == {
+        split: {f"{stem}.png" for stem in stems} for split, stems in lists.items()
+    }
+    assert all(sample.boxes in ([[1.0, 2.0, 10.0, 12.0]], []) for sample in made.samples["train"])
+    assert made.taken["VOC pixels"].startswith("1-based")
+    assert "ImageSets" in made.taken["splits"]
+    assert read_manifest(tmp_path / "out" / "manifest.json").image_root == "../voc/JPEGImages"
+
+
+def test_a_refused_box_bars_its_class_from_found_and_not_found(tmp_path: Path) -> None:
+    boxes = [coco_box(1, 1, [1, 1, 5, 5]), coco_box(1, 1, [100, 1, 5, 5]), coco_box(1, 2, [1, 1, 5, 5], iscrowd=1)]
+    boxes += [coco_box(n, c, [1, 1, 5, 5]) for n in (2, 3) for c in (1, 2, 3)]
+    source = coco_file(tmp_path, [coco_image(n) for n in (1, 2, 3)], boxes, NAMES, draw=True)
+    made = convert([("train", source)], tmp_path / "out", Options(negatives=9.0))
+    asked = {sample.id: sample.boxes for samples in made.samples.values() for sample in samples}
+    assert {name: boxes for name, boxes in asked.items() if name.startswith("1.png")} == {"1.png#dog": []}
+    assert made.manifest.refusals == {"outside_image": 1, "class_incomplete": 1, "class_only_ignored": 1}
+
+
+def test_sources_by_split(tmp_path: Path) -> None:
+    train = coco_set(tmp_path / "a", 6)
+    val = coco_set(tmp_path / "b", 4, name="other.json")
+    made = convert([("train", train), ("val", val)], tmp_path / "out", Options())
+    assert {sample.image[0] for sample in made.samples["train"] if sample.image} == {"a"}
+    assert {sample.image[0] for sample in made.samples["val"] if sample.image} == {"b"}
+    assert not made.samples["test"]
+    assert (tmp_path / "out" / "test.jsonl").read_bytes() == b""
+    assert made.manifest.image_root == ".."
+    # The same pictures in both: official lists win, and it is said.
+    assert made.manifest.counts["kept"]["identical_across_splits"] == 4
+
+
+def test_a_split_given_stands_above_the_lists(tmp_path: Path) -> None:
+    files = {name: voc_xml([voc_object("cat", 2, 3, 10, 12)]) for name in "ab"}
+    folder = voc_folder(tmp_path / "voc", files, {"train": ["a"]})
+    made = convert([("test", folder)], tmp_path / "out", Options(format="voc"))
+    assert len({sample.image for sample in made.samples["test"]}) == 2
+    assert not made.tally.counts
+
+
+def test_named_negatives_only(tmp_path: Path) -> None:
+    images = [coco_image(n, neg_category_ids=[2] if n == 1 else []) for n in (1, 2, 3)]
+    boxes = [coco_box(1, 1, [1, 1, 5, 5]), coco_box(2, 2, [1, 1, 5, 5]), coco_box(3, 3, [1, 1, 5, 5])]
+    source = coco_file(tmp_path, images, boxes, NAMES, draw=True)
+    absent = {}
+    for mode in (None, "exhaustive", "none"):
+        made = run(source, tmp_path / "out", negatives=9.0, negatives_from=mode)
+        absent[mode] = {s.id for samples in made.samples.values() for s in samples if not s.boxes}
+        assert "absence" in made.taken
+    assert absent[None] == {"1.png#cow"}
+    assert len(absent["exhaustive"]) == 6
+    assert not absent["none"]
+
+
+def test_images_are_not_needed_where_they_are_not_checked(tmp_path: Path) -> None:
+    source = coco_file(tmp_path, [coco_image(1), coco_image(2, size_wh=(0, 5))], [coco_box(1, 1, [1, 1, 5, 5])])
+    made = run(source, tmp_path / "out", check_images=False)
+    assert sum(map(len, made.samples.values())) == 1
+    assert made.manifest.refusals == {"no_size": 1}
+
+
+def test_upright_frames_reach_the_samples(tmp_path: Path) -> None:
+    image(tmp_path, "1.jpg", (40, 30), orientation=6)
+    source = coco_file(tmp_path, [coco_image(1, "1.jpg", (30, 40))], [coco_box(1, 1, [1, 1, 20, 39])])
+    made = run(source, tmp_path / "out")
+    (sample,) = (sample for samples in made.samples.values() for sample in samples)
+    assert sample.upright
+    assert open_image(tmp_path, sample).size == (30, 40) == (sample.width, sample.height)
+    assert made.manifest.counts["kept"] == {"exif_upright": 1}
+
+
+def test_conversations_style(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set")
+    pairs = run(source, tmp_path / "pairs")
+    run(source, tmp_path / "conversations", style="conversations")
+    assert b'"conversations"' in (tmp_path / "conversations" / "train.jsonl").read_bytes()
+    assert read_dataset(tmp_path / "conversations" / "train.jsonl").samples == pairs.samples["train"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"tasks": ("next_box",)}, "next_box cannot be made; there is phrase_to_boxes"),
+        ({"tasks": ()}, "no task"),
+        ({"negatives": -1.0}, "no ratio"),
+        ({"negatives": float("nan")}, "no ratio"),
+        ({"images": Path("nowhere")}, "no such folder"),
+        ({"format": "yolo9"}, "there are: coco, voc"),
+        ({"langs": ("fr",)}, "there are en, zh"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_is_written(tmp_path: Path, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        run(coco_set(tmp_path / "set", 3), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
+    source = coco_file(tmp_path, [coco_image(1), coco_image(2)], [coco_box(1, 1, [1, 1, 5, 5])])
+    with pytest.raises(InputError, match=r"2 image.*missing_image(?s:.*)--images"):
+        run(source, tmp_path / "out")
+    with pytest.raises(InputError, match="No image has a box"):
+        run(coco_file(tmp_path, [coco_image(1)], []), tmp_path / "out", check_images=False)
+    with pytest.raises(InputError, match="hold no image"):
+        run(coco_file(tmp_path, [], []), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 5)
+    told: list[tuple[str, int, int | None]] = []
+    made = convert([(None, source)], tmp_path / "out", Options(), lambda *step: told.append(step))
+    assert told[0] == (f"reading {source}", 0, None)
+    assert [step[1:] for step in told if step[0] == "reading images"] == [(n, 5) for n in range(1, 6)]
+    total = sum(map(len, made.samples.values()))
+    assert told[-2:] == [("writing prompts", total, total), ("counting and writing files", 0, None)]
+
+
+def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_tools.convert.reader_of", lambda _: lambda *_: [])
+    with pytest.raises(InputError, match="found nothing"):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_templates_are_inputs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("Find {phrase}.")
+    made = run(coco_set(tmp_path / "set", 5), tmp_path / "out", templates={"en": file})
+    assert set(made.manifest.inputs) == {str(tmp_path / "set" / "instances.json"), str(file)}
+    assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)

@@ -1,0 +1,73 @@
+"""The dataset folder: all files or none, nothing of others replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_tools.writers import folder
+from data_tools.writers.folder import MADE_BY, check_folder, write_folder
+from grounding.errors import InputError, RunError
+from grounding.samples import Manifest, Sample, read_dataset
+
+SPLITS = ("train", "val", "test")
+MANIFEST = Manifest(image_root="../images", not_found={"en": "None."}, settings={"made_by": MADE_BY})
+
+
+def sample(name: str) -> Sample:
+    return Sample(id=name, image="a.png", width=9, height=9, prompt="Where?", label="None.", boxes=[])
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {child.name: child.read_bytes() for child in path.iterdir()}
+
+
+@pytest.mark.parametrize("style", ["pairs", "conversations"])
+def test_what_is_written_reads_back(tmp_path: Path, style: str) -> None:
+    write_folder(tmp_path / "out", {"train": [sample("1"), sample("2")], "val": [], "test": []}, MANIFEST, style)  # type: ignore[arg-type]
+    dataset = read_dataset(tmp_path / "out" / "train.jsonl")
+    assert dataset.samples == [sample("1"), sample("2")]
+    assert dataset.not_found == {"en": "None."}
+    assert dataset.image_root.resolve() == (tmp_path / "images").resolve()
+    assert sorted(content(tmp_path / "out")) == ["manifest.json", "test.jsonl", "train.jsonl", "val.jsonl"]
+
+
+def test_an_earlier_run_is_replaced_whole_and_other_files_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, "pairs")
+    check_folder(tmp_path, SPLITS)
+    write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, "pairs")
+    assert (tmp_path / "val.jsonl").read_bytes() == b""
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert len(content(tmp_path)) == 5
+
+
+def test_a_failure_leaves_the_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, "pairs")
+    before = content(tmp_path)
+    with pytest.raises(InputError, match="twice"):
+        write_folder(tmp_path, {"train": [sample("1")], "val": [sample("1")] * 2, "test": []}, MANIFEST, "pairs")
+    assert content(tmp_path) == before
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder, "write_samples", full)
+    with pytest.raises(RunError, match="No space left"):
+        write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, "pairs")
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "manifest.json"])
+def test_files_of_others_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"name": "somebody else\'s"}')
+    with pytest.raises(InputError, match=name):
+        check_folder(tmp_path, SPLITS)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        check_folder(tmp_path / "file", SPLITS)
+    check_folder(tmp_path / "new", SPLITS)
