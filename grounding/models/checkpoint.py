@@ -1,0 +1,177 @@
+"""What lies in a checkpoint folder: its config, and the names and shapes of its tensors, before anything large is read.
+
+Refuses what CogVLM's classes would load wrongly or only in part. Reads headers, never whole weights, and never pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+
+from grounding.errors import InputError
+from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
+from grounding.models.cogvlm.attention import rope_frequencies
+
+ARCHITECTURE = "CogVLMForCausalLM"
+_OTHER_FAMILY_KEYS = {
+    "num_multi_query_heads": "CogVLM2",
+    "cross_hidden_size": "CogAgent",
+    "cross_compute_hidden_size": "CogAgent",
+    "cross_image_size": "CogAgent",
+    "rope_theta": "another rope base",
+    "rope_scaling": "scaled rope",
+    "num_key_value_heads": "grouped attention heads",
+}
+_ALLOWED = "Allowed is CogVLM, first generation: architectures ['CogVLMForCausalLM'] with one vision expert per layer."
+
+
+def read_config(folder: str | Path) -> CogVLMConfig:
+    """The config of a checkpoint folder in the published layout, with or without `model_type`.
+
+    Raises:
+        InputError: no folder, no config.json, broken JSON, another architecture, or impossible values.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            "this is no folder.", where=str(folder), fix="Name a folder that holds config.json and the weights."
+        )
+    file = folder / "config.json"
+    if not file.is_file():
+        raise InputError("there is no config.json in this folder, so it is no checkpoint.", where=str(folder))
+    return config_from(read_json(file), where=str(file))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: not JSON, or no object.
+    """
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"this is no valid JSON ({error}).", where=str(file)) from error
+    if not isinstance(document, dict):
+        raise InputError("this JSON file holds no object.", where=str(file))
+    return document
+
+
+def config_from(document: Mapping[str, Any], *, where: str) -> CogVLMConfig:
+    """A config from the values of a config.json.
+
+    Raises:
+        InputError: another architecture, or impossible values.
+    """
+    model_type, architectures = document.get("model_type") or "", document.get("architectures") or []
+    if model_type != CogVLMConfig.model_type and (model_type or architectures != [ARCHITECTURE]):
+        found = f"model_type {model_type!r}" if model_type else "no model_type"
+        raise InputError(f"{found} and architectures {architectures} were found. {_ALLOWED}", where=where)
+    foreign = [f"`{key}` ({kind})" for key, kind in _OTHER_FAMILY_KEYS.items() if document.get(key) is not None]
+    if foreign:
+        raise InputError(f"this is another family of model: it has {', '.join(foreign)}. {_ALLOWED}", where=where)
+    if document.get("quantization_config") is not None:
+        raise InputError(
+            "these weights were stored quantised.",
+            where=where,
+            fix="Give the full checkpoint and ask for the quantisation when it is loaded.",
+        )
+    try:
+        return CogVLMConfig(**{key: value for key, value in document.items() if key != "model_type"})
+    except (StrictDataclassError, ValueError, TypeError) as error:
+        raise InputError(f"this config is impossible: {_innermost(error)}", where=where) from error
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause that says something: the validation library wraps it in a message of two lines."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
+def check_tensors(folder: str | Path, config: CogVLMConfig) -> None:
+    """Compare the tensors of a folder with those that the config asks for.
+
+    `inv_freq` buffers may be absent; where present they must be those of rope base 10000, to bfloat16's precision.
+
+    Raises:
+        InputError: files missing or cut off; tensors missing, too many, or of another shape (named).
+    """
+    folder = Path(folder)
+    found: dict[str, tuple[int, ...]] = {}
+    frequencies = rope_frequencies(config.head_size)
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
+                    found[name] = tuple(tensors.get_slice(name).get_shape())
+                    if name.endswith(".inv_freq"):
+                        _check_frequencies(tensors.get_tensor(name), frequencies, name, file)
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"these weights cannot be read ({error}).", where=str(file), fix="Copy or download the file again."
+            ) from error
+    expected = expected_tensors(config)
+    missing = [name for name in expected if name not in found and not name.endswith(".inv_freq")]
+    surplus = [name for name in found if name not in expected]
+    misshapen = [
+        f"{name} {list(found[name])} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    parts = (("missing", missing), ("unknown to CogVLM", surplus), ("of another shape", misshapen))
+    problems = [f"{len(names)} tensors are {what}: {_some(names)}" for what, names in parts if names]
+    if problems:
+        fix = "The weights and config.json do not belong together."
+        raise InputError("; ".join(problems) + ".", where=str(folder), fix=fix)
+
+
+def _some(names: list[str], shown: int = 6) -> str:
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint: one, or the shards that the index names.
+
+    Raises:
+        InputError: there are none, or a shard is missing.
+    """
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        pickled = any(folder.glob("pytorch_model*.bin"))
+        raise InputError(
+            "there is no model.safetensors and no model.safetensors.index.json in this folder.",
+            where=str(folder),
+            fix="Weights in .bin files are not read, since they can run code; convert them to safetensors."
+            if pickled
+            else None,
+        )
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError("this index has no weight_map.", where=str(index))
+    files = [folder / name for name in sorted(set(weight_map.values()))]
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise InputError(f"{len(absent)} of {len(files)} weight files are missing: {_some(absent)}.", where=str(folder))
+    return files
+
+
+def expected_tensors(config: CogVLMConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a checkpoint, `inv_freq` buffers included, without memory for any of them."""
+    with torch.device("meta"):
+        model = CogVLMForCausalLM(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _check_frequencies(stored: torch.Tensor, formula: torch.Tensor, name: str, file: Path) -> None:
+    # Casting after or before the power gives bfloat16 values that differ by up to 0.7 %.
+    if stored.shape == formula.shape and not torch.allclose(stored.float(), formula, rtol=0.02):
+        raise InputError(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives.", where=str(file))

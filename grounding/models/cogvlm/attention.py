@@ -1,0 +1,129 @@
+"""Attention of the tower and the decoder through transformers' attention interface, and rope.
+
+Knows which expert's matrices a token uses only through the layout it is given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from grounding.models.cogvlm.config import CogVLMConfig
+from grounding.models.cogvlm.experts import TokenLayout
+
+ROPE_BASE = 10000.0
+"""Base of the rotary frequencies; CogVLM has no scaling and no setting for it."""
+
+
+def eager_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Written-out attention, softmax in float32.
+
+    Args:
+        query, key, value: [B, H, T, d].
+        attention_mask: broadcastable to [B, H, T, T]; bool (True = visible) or added to the scores.
+
+    Returns:
+        [B, T, H, d] and the weights [B, H, T, T].
+    """
+    scores = query @ key.transpose(-1, -2) * scaling
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2), weights
+
+
+def attend(
+    module: nn.Module, config: PreTrainedConfig, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v by the implementation that `config` names; [B, H, T, d] each -> [B, T, H * d].
+
+    `module.is_causal` says whether the absence of a mask means causal or full attention.
+    """
+    if len(query) == 0:  # no kernel is asked to run on nothing, and gradients still find their way
+        return query.transpose(1, 2).flatten(2)
+    implementation = ALL_ATTENTION_FUNCTIONS.get_interface(config._attn_implementation, eager_attention)
+    scaling = query.shape[-1] ** -0.5
+    attended, _ = implementation(module, query, key, value, mask, dropout=0.0, scaling=scaling)
+    return attended.flatten(2)
+
+
+def rope_frequencies(head_size: int, device: torch.device | None = None) -> Tensor:
+    """float32[d/2]: base^(-2j/d) for j = 0 .. d/2 - 1."""
+    exponents = torch.arange(0, head_size, 2, dtype=torch.float32, device=device) / head_size
+    return ROPE_BASE**-exponents
+
+
+def rope_tables(position_ids: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, float32[B, 1, T, d/2] each, whatever the dtype of the model: in bfloat16 angles would be off by
+    up to 0.2 radians."""
+    angles = position_ids[:, None, :, None].float() * rope_frequencies(head_size, position_ids.device)
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rope on [B, H, T, d]: component j turns with component j + d/2. Worked in float32, returned as given."""
+    first, second = heads.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
+
+
+class RopeFrequencies(nn.Module):
+    """Holds the `inv_freq` buffer that published checkpoints store in every layer. It is written for other readers; the
+    tables are made from the formula, so a bfloat16 copy costs no precision."""
+
+    inv_freq: Tensor
+
+    def __init__(self, head_size: int) -> None:
+        super().__init__()
+        self.head_size = head_size
+        self.register_buffer("inv_freq", rope_frequencies(head_size))
+
+
+class CogVLMAttention(nn.Module):
+    """Causal self-attention: input and output matrices for each expert, one softmax over the tokens of both."""
+
+    def __init__(self, config: CogVLMConfig, layer_index: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config, self.layer_idx, self.is_causal = config, layer_index, True
+        self.heads, self.head_size = config.num_attention_heads, config.head_size
+        self.vision_expert_query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.vision_expert_dense = nn.Linear(width, width, bias=False)
+        self.language_expert_query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.language_expert_dense = nn.Linear(width, width, bias=False)
+        self.rotary_emb = RopeFrequencies(config.head_size)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        layout: TokenLayout,
+        rope: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        past_key_values: Cache | None,
+    ) -> Tensor:
+        """float[N, D] -> float[N, D]; `rope` from `rope_tables`, `mask` as the attention implementation wants it."""
+        fused = layout.route(tokens, self.vision_expert_query_key_value, self.language_expert_query_key_value)
+        # Rows of a fused matrix: all of q, then k, then v; inside each, head after head.
+        by_head = layout.to_rows(fused).unflatten(-1, (3, self.heads, self.head_size))
+        query, key, value = by_head.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key = rotate(query, *rope), rotate(key, *rope)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        attended = layout.to_tokens(attend(self, self.config, query, key, value, mask))
+        return layout.route(attended, self.vision_expert_dense, self.language_expert_dense)

@@ -1,0 +1,216 @@
+"""From a folder or an architecture to a model and its processor: dtype, device, quantisation, adapter.
+
+Everything that can be refused is refused before weights are read. Knows nothing of samples or training.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import is_flash_attn_2_available
+
+from grounding.errors import InputError, RunError
+from grounding.models.adapter_check import check_adapter
+from grounding.models.checkpoint import check_tensors, config_from, read_config
+from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM, CogVLMProcessor
+from grounding.models.tokenizers import load_tokenizer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
+QUANTIZATIONS = ("nf4", "int8")
+UNQUANTIZED = ("model.vision", "lm_head")
+"""Parts that stay in full precision: full dotted names, since a bare "vision" is matched nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model and the processor that belongs to it."""
+
+    model: PreTrainedModel | PeftModel
+    processor: CogVLMProcessor
+
+
+def load_model(
+    path: str | Path,
+    *,
+    dtype: str | None = None,
+    device: str | torch.device | None = None,
+    quantization: str | None = None,
+    adapter: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+    attention: str | None = None,
+) -> LoadedModel:
+    """A checkpoint folder in the published layout, in evaluation mode.
+
+    Args:
+        path: holds config.json, safetensors weights and, unless `tokenizer` names it, the tokenizer.
+        dtype: "float32", "bfloat16" or "float16"; as stored when left out (with a quantisation: what it computes in).
+        device: the first GPU of this process, else the CPU, when left out.
+        quantization: "nf4" (4 bits, double quantisation) or "int8", for the decoder; tower and head stay as they are.
+        adapter: a PEFT adapter folder trained on this checkpoint.
+        tokenizer: folder or file, where the checkpoint ships none.
+        attention: "eager", "sdpa" or "flash_attention_2"; transformers' choice when left out.
+
+    Raises:
+        InputError: something in the call or the files is wrong.
+        RunError: the device's memory is too small.
+    """
+    _check_choice("quantization", quantization, QUANTIZATIONS)
+    _check_attention(attention)
+    config = read_config(path)
+    check_tensors(path, config)
+    processor = _processor(config, load_tokenizer(path if tokenizer is None else tokenizer))
+    place = default_device() if device is None else torch.device(device)
+    options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
+    if quantization is not None:
+        options = _quantized(quantization, torch_dtype(dtype), place)
+    try:
+        model = CogVLMForCausalLM.from_pretrained(
+            path, config=config, device_map={"": place}, attn_implementation=attention, use_safetensors=True, **options
+        )
+    except torch.OutOfMemoryError as error:
+        raise RunError(f"{path}: the model does not fit into the memory of {place}. Load it as nf4 or int8.") from error
+    if quantization is not None:
+        _check_quantized(model)
+    model.eval()
+    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor)
+
+
+def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
+    """The model with a stored PEFT adapter on it, for use and not for training.
+
+    Raises:
+        InputError: no adapter, a kind that CogVLM's positions cannot carry, or one of another base model.
+    """
+    check_adapter(model, Path(folder))
+    return PeftModel.from_pretrained(model, str(folder)).eval()
+
+
+def build_model(
+    architecture: Mapping[str, Any],
+    tokenizer: PreTrainedTokenizerFast | CogVLMProcessor,
+    *,
+    dtype: str = "float32",
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    attention: str | None = None,
+) -> LoadedModel:
+    """A model of random weights, drawn from `seed` without touching the global random state.
+
+    Args:
+        architecture: values of a config.json; `vocab_size` follows from the tokenizer when left out.
+        tokenizer: a Llama-like tokenizer, or a processor whose tokenizer is taken.
+
+    Raises:
+        InputError: unknown or impossible values.
+    """
+    _check_attention(attention)
+    words = tokenizer.tokenizer if isinstance(tokenizer, CogVLMProcessor) else tokenizer
+    values = {"model_type": CogVLMConfig.model_type, "vocab_size": words.vocab_size, **architecture}
+    _check_known(values)
+    config = config_from(values, where="architecture")
+    processor = _processor(config, words)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CogVLMForCausalLM._from_config(config, attn_implementation=attention, dtype=torch_dtype(dtype))
+    model.to(default_device() if device is None else torch.device(device))
+    return LoadedModel(model.eval(), processor)
+
+
+def default_device() -> torch.device:
+    """The GPU of this process (LOCAL_RANK where several run), else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def torch_dtype(name: str | None) -> torch.dtype | None:
+    """A dtype by name; None stays None.
+
+    Raises:
+        InputError: the name is none of `DTYPES`.
+    """
+    _check_choice("dtype", name, tuple(DTYPES))
+    return None if name is None else DTYPES[name]
+
+
+def _check_choice(setting: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise InputError(f"{value!r} is unknown; allowed: {', '.join(allowed)}.", where=setting)
+
+
+def _check_attention(attention: str | None) -> None:
+    _check_choice("attention", attention, ATTENTIONS)
+    if attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise InputError(
+            "flash_attention_2 needs a GPU and the flash-attn package, and one of them is not here.",
+            where="attention",
+            fix="Use sdpa, which has flash kernels of its own where there is no padding.",
+        )
+
+
+def _check_known(values: Mapping[str, Any]) -> None:
+    """Refuse misspelt keys, which a config would carry along unused."""
+    vision = values.get("vision_config") or {}
+    allowed = {"architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version"}
+    unknown = sorted(set(values) - set(CogVLMConfig.__dataclass_fields__) - allowed)
+    if isinstance(vision, Mapping):
+        known_vision = set(CogVLMConfig().vision.__dataclass_fields__) | {"model_type"}
+        unknown += [f"vision_config.{key}" for key in sorted(set(vision) - known_vision)]
+    if unknown:
+        raise InputError(f"unknown keys: {', '.join(unknown)}.", where="architecture")
+
+
+def _processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
+    """The processor for a config, once it is sure that the tokenizer's ids mean what the config says."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"the tokenizer has {tokenizer.vocab_size} pieces, the model only {config.vocab_size} (vocab_size).",
+            fix="Use the tokenizer that the model was made with.",
+        )
+    for name in ("pad", "bos", "eos"):
+        theirs, ours = getattr(tokenizer, f"{name}_token_id"), getattr(config, f"{name}_token_id")
+        if theirs != ours:
+            raise InputError(f"{name}_token_id is {theirs} in the tokenizer and {ours} in the model's config.")
+    vision = config.vision
+    return CogVLMProcessor(tokenizer, vision.image_size, vision.patch_size, config.template_version)
+
+
+def _quantized(kind: str, dtype: torch.dtype | None, place: torch.device) -> dict[str, Any]:
+    """Options of from_pretrained for a quantised decoder; it computes in bfloat16 on a GPU and in float32 on a CPU."""
+    compute = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
+    if kind == "nf4":
+        settings = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=compute,
+            llm_int8_skip_modules=list(UNQUANTIZED),
+        )
+    else:
+        settings = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(UNQUANTIZED))
+        # It would say in every layer of every step that inputs are rounded to half precision on their way to 8 bits.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    return {"quantization_config": settings, "dtype": compute}
+
+
+def _check_quantized(model: PreTrainedModel) -> None:
+    """Make sure that the decoder was quantised and the rest was not: a misspelt part would pass in silence."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    layers = {name: one for name, one in model.named_modules() if isinstance(one, Linear4bit | Linear8bitLt)}
+    wrong = [name for name in layers if name.startswith(UNQUANTIZED)]
+    if not layers or wrong:
+        raise RunError(f"quantisation went wrong: {len(layers)} layers quantised, {len(wrong)} of them must not be.")
+    for layer in layers.values():
+        # On some CPUs bitsandbytes repacks a 4-bit layer at its first use in evaluation. Such a layer passes no
+        # gradient on when training goes on, and an empty batch (an expert without tokens) ends the whole process.
+        layer.support_avx512bf16_for_cpu = False
