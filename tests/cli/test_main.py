@@ -34,7 +34,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, BaseException]:
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (InputError("3 found, 1 or 2 allowed.", where="a.json:7", fix="Take one away."), 2, "a.json:7: 3 found, 1 or 2 allowed. Take one away."),
+        (
+            InputError("3 found, 1 or 2 allowed.", where="a.json:7", fix="Take one away."),
+            2,
+            "a.json:7: 3 found, 1 or 2 allowed. Take one away.",
+        ),
         (ManyErrors("settings.yaml", ["one", "two"]), 2, "settings.yaml (2 problems)\n  - one\n  - two"),
         (RunError("the loss is NaN"), 1, "the loss is NaN"),
         (OSError(errno.ENOSPC, "No space left on device", "x.jsonl"), 1, "x.jsonl: no space left"),
@@ -42,7 +46,9 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, BaseException]:
         (KeyboardInterrupt(), 1, "Interrupted"),
     ],
 )
-def test_an_error_is_one_message_and_a_status(failing: dict[str, BaseException], error: BaseException, status: int, words: str) -> None:
+def test_an_error_is_one_message_and_a_status(
+    failing: dict[str, BaseException], error: BaseException, status: int, words: str
+) -> None:
     failing["error"] = error
     result = CliRunner().invoke(main.group, ["fail"])
     assert result.exit_code == status
@@ -84,5 +90,7 @@ def test_an_unknown_subcommand_is_a_wrong_call() -> None:
 
 
 def test_the_module_is_the_same_program() -> None:
-    finished = subprocess.run([sys.executable, "-m", "grounding", "--version"], capture_output=True, text=True, check=True)
+    finished = subprocess.run(
+        [sys.executable, "-m", "grounding", "--version"], capture_output=True, text=True, check=True
+    )
     assert finished.stdout.startswith("grounding, version")

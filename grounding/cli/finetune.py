@@ -1,0 +1,145 @@
+"""`grounding finetune`: settings and `key=value` words to a trained adapter or model.
+
+Joins training with inference and scoring; knows nothing of how either works.
+
+grounding finetune configs/tiny_cpu.yaml output=runs/mine
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grounding.errors import RunError
+from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
+
+if TYPE_CHECKING:
+    from grounding.models.cogvlm import CogVLMProcessor
+    from grounding.samples import Dataset
+
+    Progress = Callable[[int], None]
+    EvaluateFactory = Callable[[CogVLMProcessor, Dataset, Progress], Callable[[Any], dict[str, float]]]
+
+
+def _print_settings(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(settings_yaml(template_settings(), comments=True), nl=False)
+        context.exit()
+
+
+@click.command(name="finetune")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--print-settings",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_settings,
+    help="Print every setting with its default and meaning, as YAML, and stop.",
+)
+def command(config: Path, overrides: tuple[str, ...]) -> None:
+    """Specialise a CogVLM checkpoint, or train a small net from random weights, as CONFIG (YAML) says.
+
+    KEY=VALUE changes a setting: training.epochs=5, data.train=[a.jsonl,b.jsonl]. Paths are relative to the working
+    directory. The run folder (`output`) gets checkpoints, a log, and the result: adapter/ (LoRA) or model/ (full
+    training). The same command goes on with a run that was stopped; Ctrl-C saves first.
+
+    \b
+    grounding finetune --print-settings > mine.yaml
+    grounding finetune configs/tiny_cpu.yaml output=runs/mine
+    """
+    settings = read_settings(config, overrides)
+    from grounding.training.run import run
+
+    result = run(settings, evaluate_factory=evaluate_factory(settings), say=click.echo)
+    what = "--model" if settings.tuning.method == "full" else f"--model {settings.model.path} --adapter"
+    found = ", ".join(
+        f"{key.removeprefix('eval_')} {value:.4g}" for key, value in result.metrics.items() if key != "eval_score"
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first of several processes speaks
+    click.echo(f"Result: {result.result}, the weights of step {result.best_step} of {result.steps}. {found}".rstrip())
+    click.echo(f"Measure it: grounding benchmark --data TEST.jsonl {what} {result.result} --out REPORT")
+
+
+def evaluate_factory(settings: FinetuneSettings) -> EvaluateFactory:
+    """What makes, for a run of these settings, the function that answers validation samples and scores the answers."""
+
+    def make(processor: CogVLMProcessor, dataset: Dataset, progress: Progress) -> Callable[[Any], dict[str, float]]:
+        return make_evaluate(
+            processor,
+            dataset,
+            batch_size=settings.evaluation.batch,
+            max_new_tokens=settings.evaluation.max_new_tokens,
+            progress=progress,
+        )
+
+    return make
+
+
+def make_evaluate(
+    processor: CogVLMProcessor,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+    progress: Progress | None = None,
+) -> Callable[[Any], dict[str, float]]:
+    """A function from a model to what it finds in the dataset's samples: rates of the report, each 0..1.
+
+    Args:
+        dataset: samples that ask for boxes, all of them answered.
+        batch_size: prompts at once. max_new_tokens: longest answer.
+        progress: is told the number of answers made since the last call.
+
+    Returns:
+        `grec_50`, `acc_50`, `recall_50`, `precision_50`, `mean_iou`, `not_found_f1`, `hallucination_rate`,
+        `unparsable_rate`, `cut_off_rate`, of these the ones that the samples allow to be measured.
+    """
+    from grounding.evaluation.evaluate import score
+    from grounding.evaluation.predictions import Prediction
+    from grounding.inference.engine import Request, answer
+    from grounding.samples import Sample, open_image
+
+    def request(sample: Sample) -> Request:
+        image = (lambda: open_image(dataset.image_root, sample)) if sample.image is not None else None
+        return Request(image, sample.prompt, sample.history)
+
+    def evaluate(model: Any) -> dict[str, float]:
+        requests = [request(sample) for sample in dataset.samples]
+        try:
+            answers = list(
+                answer(
+                    model,
+                    processor,
+                    requests,
+                    batch_size=batch_size,
+                    max_new_tokens=max_new_tokens,
+                    progress=progress,
+                )
+            )
+        except RunError as error:
+            raise RunError(
+                f"While answering validation samples: {error} Here the setting is evaluation.batch."
+            ) from error
+        predictions = [
+            Prediction(id=sample.id, text=given.text, scores=given.scores, finish=given.finish)
+            for sample, given in zip(dataset.samples, answers, strict=True)
+        ]
+        return _rates(score(dataset.samples, predictions, not_found=dataset.not_found))
+
+    return evaluate
+
+
+def _rates(metrics: dict[str, Any]) -> dict[str, float]:
+    names = ("grec_50", "acc_50", "recall_50", "precision_50", "mean_iou", "hallucination_rate")
+    rates = {name: metrics[name]["value"] for name in names}
+    rates["not_found_f1"] = metrics["not_found"]["f1"]["value"]
+    rates["unparsable_rate"] = metrics["unparsable"]["rate"]["value"]
+    rates["cut_off_rate"] = metrics["cut_off"]["rate"]["value"]
+    return {name: float(value) for name, value in rates.items() if value is not None}

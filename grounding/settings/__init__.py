@@ -1,0 +1,19 @@
+"""What a fine-tuning run is told: typed settings from a YAML file and `key=value` words.
+
+Loads no torch. Paths are relative to the working directory, so that the commands at the head of the shipped
+configurations run from the repository's root.
+"""
+
+from grounding.settings.read import read_architecture, read_settings
+from grounding.settings.schema import DataSource, FinetuneSettings
+from grounding.settings.write import differences, settings_yaml, template_settings
+
+__all__ = [
+    "DataSource",
+    "FinetuneSettings",
+    "differences",
+    "read_architecture",
+    "read_settings",
+    "settings_yaml",
+    "template_settings",
+]

@@ -1,0 +1,223 @@
+"""The settings of a fine-tuning run: names, types, defaults, limits and what excludes what.
+
+Knows nothing of files, models or data. The description of a field is its help: it is printed above the key by
+`grounding finetune --print-settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from grounding.settings.places import KeyPath
+
+Part = Literal["tower", "projector", "vision_experts", "language_experts", "embeddings", "norms", "head"]
+
+
+class Section(BaseModel):
+    """One block of settings: unknown keys are refused and no value is silently converted to another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+
+
+def _as_sources(value: object) -> object:
+    """A path alone, or a list with paths in it, stands for data sources with nothing else set."""
+    if isinstance(value, str):
+        return [{"path": value}]
+    if isinstance(value, list):
+        return [{"path": item} if isinstance(item, str) else item for item in value]
+    return value
+
+
+class ModelSettings(Section):
+    """Which network, and how it is held in memory."""
+
+    path: str | None = Field(default=None, description="Checkpoint folder in the published layout.")
+    architecture: dict[str, Any] | str | None = Field(
+        default=None,
+        description="Instead of `path`, random weights: the keys of config.json, or a YAML or JSON file of them.",
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        description="Folder or tokenizer.model; none: the checkpoint's; for random weights, one trained here.",
+    )
+    tokenizer_size: int = Field(
+        default=1024, ge=300, description="Pieces of a tokenizer trained here (bytes and digits included)."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="bfloat16",
+        description="Frozen weights and arithmetic; trained weights and their optimiser state are always float32.",
+    )
+    quantization: Literal["none", "nf4", "int8"] = Field(
+        default="none", description="Stored form of the frozen decoder (bitsandbytes)."
+    )
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
+        default=None, description="Attention kernel; none: the best there is."
+    )
+    device: Literal["auto", "cpu"] = Field(default="auto", description="`cpu` keeps the run off a GPU that is there.")
+
+
+class TuningSettings(Section):
+    """What is trained."""
+
+    method: Literal["lora", "full"] = Field(
+        default="lora", description="`lora`: small matrices beside frozen ones. `full`: the weights themselves."
+    )
+    targets: Literal["language", "vision", "both", "both+tower", "published"] = Field(
+        default="both",
+        description="LoRA: attention of the language experts, the vision experts, both, or both and the vision tower; "
+        "`published`: what CogVLM's own script trains.",
+    )
+    mlp: bool | None = Field(
+        default=None, description="LoRA on the MLPs of the targets too; none: yes (`published` has a rule of its own)."
+    )
+    rank: int = Field(default=16, ge=1, description="LoRA rank.")
+    alpha: int = Field(default=32, ge=1, description="LoRA scale: the update is multiplied by alpha / rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before the LoRA matrices.")
+    freeze: list[Part] = Field(
+        default=[], description=f"Full training: parts left as they are; any of {', '.join(get_args(Part))}."
+    )
+
+
+class DataSource(Section):
+    """One data set."""
+
+    path: str = Field(
+        min_length=1, description="JSONL made by `grounding convert`, or a folder with images/ and labels/."
+    )
+    images: str | None = Field(
+        default=None, description="Image root; none: as the manifest says, else the folder of the JSONL."
+    )
+    share: float | None = Field(
+        default=None, gt=0, description="Weight of this set in the mixture; give one to every set or to none."
+    )
+
+
+Sources = Annotated[list[DataSource], BeforeValidator(_as_sources)]
+OneSource = Annotated[
+    DataSource | None, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)
+]
+
+
+class DataSettings(Section):
+    """What is learned from."""
+
+    train: Sources = Field(
+        description="A path, or a list of {path, images, share}. With shares, an epoch is one pass over the first "
+        "set, the others drawn beside it in proportion.",
+    )
+    val: OneSource = Field(
+        default=None,
+        description="A path, or {path, images}, to evaluate on during training; null: the last checkpoint is kept.",
+    )
+    max_label_tokens: int = Field(default=1024, ge=1, description="A longer label is refused, never cut.")
+    check_images: bool = Field(
+        default=True, description="Decode every image before the first step; no: only look that the files are there."
+    )
+    flatten_history: bool = Field(
+        default=False,
+        description="Write earlier turns into the prompt, one a line: a `base` checkpoint has no template for them.",
+    )
+
+
+class TrainingSettings(Section):
+    """How it is learned."""
+
+    learning_rate: float = Field(default=5e-5, gt=0, description="Peak learning rate of AdamW.")
+    effective_batch: int = Field(
+        default=16, ge=1, description="Prompts an optimiser step, over all processes and accumulated micro-batches."
+    )
+    micro_batch: int = Field(
+        default=1, ge=1, description="Prompts a process holds at once; lower it when memory runs out, the result stays."
+    )
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the training data.")
+    max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps; overrides `epochs`.")
+    warmup: float = Field(
+        default=0.02, ge=0, description="Below 1: share of the steps; else number of steps with a rising rate."
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="The rate after warm-up.")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW weight decay (not on norms and biases).")
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = Field(
+        default=[0.9, 0.95], description="AdamW's two averaging factors."
+    )
+    clip: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0 does not clip.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Of weights, order and evaluation sample.")
+    gradient_checkpointing: bool = Field(
+        default=True, description="Recompute activations in the backward pass: less memory, about a third slower."
+    )
+    workers: int = Field(default=2, ge=0, description="Processes that load images.")
+    log_every: int = Field(default=10, ge=1, description="Steps between two lines of train_log.jsonl.")
+
+
+class EvaluationSettings(Section):
+    """How the best checkpoint is found."""
+
+    every: Literal["epoch"] | Annotated[int, Field(ge=1)] = Field(
+        default="epoch", description="`epoch`, or a number of steps, between evaluations and checkpoints."
+    )
+    samples: int = Field(
+        default=64,
+        ge=0,
+        description="Validation samples answered by generation (a seeded draw); 0: judge by loss alone.",
+    )
+    batch: int = Field(default=4, ge=1, description="Prompts evaluated at once.")
+    max_new_tokens: int = Field(default=256, ge=1, description="Longest answer generated.")
+    patience: int = Field(default=3, ge=0, description="Stop after so many evaluations without a better one; 0: never.")
+    keep_checkpoints: int = Field(default=2, ge=1, description="Newest checkpoints kept; the best is kept besides.")
+
+
+class FinetuneSettings(Section):
+    """All settings of `grounding finetune`."""
+
+    output: str = Field(min_length=1, description="Run folder.")
+    model: ModelSettings = Field(default=ModelSettings(), description=ModelSettings.__doc__)
+    tuning: TuningSettings = Field(default=TuningSettings(), description=TuningSettings.__doc__)
+    data: DataSettings = Field(description=DataSettings.__doc__)
+    training: TrainingSettings = Field(default=TrainingSettings(), description=TrainingSettings.__doc__)
+    evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description=EvaluationSettings.__doc__)
+
+
+# A stopped run may go on with these changed: they alter speed and memory, not what is learned.
+MAY_CHANGE_ON_RESUME = (
+    "output",
+    "model.attention",
+    "model.device",
+    "data.check_images",
+    "training.micro_batch",
+    "training.gradient_checkpointing",
+    "training.workers",
+    "training.log_every",
+    "evaluation.batch",
+    "evaluation.keep_checkpoints",
+)
+
+
+def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
+    """Settings that are each possible but not together: (the key to change, what is wrong and what is allowed)."""
+    model, tuning, data, training = settings.model, settings.tuning, settings.data, settings.training
+    if (model.path is None) == (model.architecture is None):
+        yield ("model",), "needs either `path` (a checkpoint) or `architecture` (random weights), and not both"
+    if model.architecture is not None and tuning.method == "lora":
+        yield ("tuning", "method"), "random weights have nothing for LoRA to adapt: use `full`"
+    if model.quantization != "none" and tuning.method == "full":
+        yield ("model", "quantization"), "quantised weights cannot be trained: use `none`, or tuning.method `lora`"
+    if tuning.method == "lora" and tuning.freeze:
+        yield ("tuning", "freeze"), "LoRA freezes everything else already: leave it empty, or use method `full`"
+    if tuning.targets == "published" and tuning.mlp is not None:
+        yield ("tuning", "mlp"), "`published` says itself which MLPs are trained: leave `mlp` out"
+    if not data.train:
+        yield ("data", "train"), "is empty: name at least one data set"
+    shares = [source.share for source in data.train]
+    if any(share is None for share in shares) and any(share is not None for share in shares):
+        yield ("data", "train"), "give a `share` to every data set or to none"
+    if data.val is not None and data.val.share is not None:
+        yield ("data", "val", "share"), "has no meaning: every sample of it counts once"
+    if training.effective_batch % training.micro_batch:
+        yield (
+            ("training", "micro_batch"),
+            f"{training.micro_batch} does not divide the effective batch of {training.effective_batch}",
+        )
+    if training.warmup >= 1 and training.warmup != int(training.warmup):
+        yield ("training", "warmup"), f"{training.warmup} is neither a share below 1 nor a whole number of steps"

@@ -1,0 +1,177 @@
+"""Settings to the parts of a run: model and processor, what of it learns, the trainer's arguments.
+
+The only place in this room, besides `run`, that sees settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
+
+from grounding.errors import InputError
+from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.loading import build_model, default_device, load_model
+from grounding.models.tokenizers import load_tokenizer, train_tokenizer
+from grounding.samples import Dataset
+from grounding.settings import FinetuneSettings, read_architecture
+from grounding.tuning.adapters import attach_lora, save_adapter
+from grounding.tuning.freeze import train_all_but
+from grounding.tuning.targets import target_modules
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def make_model(
+    settings: FinetuneSettings, datasets: Iterable[Dataset], checkpoint: Path | None
+) -> tuple[PreTrainedModel, CogVLMProcessor]:
+    """The model before anything is trained: a checkpoint's weights, or random ones.
+
+    Args:
+        datasets: whose texts a tokenizer is trained on, where the settings name none and weights are random.
+        checkpoint: of a run to go on with, whose tokenizer is taken instead.
+
+    Raises:
+        InputError: as `load_model` and `build_model`.
+    """
+    model, full = settings.model, settings.tuning.method == "full"
+    # What learns is float32: a whole network too, computing in bfloat16 by autocast where that is asked for.
+    dtype = "float32" if full else model.dtype
+    device = torch.device("cpu") if model.device == "cpu" else default_device()
+    if model.path is not None:
+        loaded = load_model(
+            model.path,
+            dtype=dtype,
+            device=device,
+            quantization=None if model.quantization == "none" else model.quantization,
+            tokenizer=model.tokenizer,
+            attention=model.attention,
+        )
+    else:
+        assert model.architecture is not None  # the settings were checked for it
+        loaded = build_model(
+            read_architecture(model.architecture),
+            _tokenizer(settings, datasets, checkpoint),
+            dtype=dtype,
+            device=device,
+            seed=settings.training.seed,
+            attention=model.attention,
+        )
+    assert isinstance(loaded.model, PreTrainedModel)  # no adapter was asked for
+    return loaded.model, loaded.processor
+
+
+def _tokenizer(
+    settings: FinetuneSettings, datasets: Iterable[Dataset], checkpoint: Path | None
+) -> PreTrainedTokenizerFast:
+    named = checkpoint or settings.model.tokenizer
+    if named is not None:
+        return load_tokenizer(named)
+    return train_tokenizer(_texts(datasets), settings.model.tokenizer_size)
+
+
+def _texts(datasets: Iterable[Dataset]) -> Iterator[str]:
+    for dataset in datasets:
+        yield from dataset.not_found.values()
+        for sample in dataset.samples:
+            yield from (sample.prompt, sample.label)
+
+
+def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTrainedModel | PeftModel:
+    """The model with everything frozen but what the settings train, and gradient checkpointing where it is on.
+
+    Raises:
+        InputError: target modules or parts that the model does not have.
+    """
+    tuning = settings.tuning
+    if settings.training.gradient_checkpointing:
+        # transformers 5.23 renamed it; releases before have only the old name.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    if tuning.method == "full":
+        train_all_but(model, tuning.freeze)
+        return model
+    targets = target_modules(model, tuning.targets, mlp=tuning.mlp is not False)
+    return attach_lora(
+        model,
+        targets,
+        rank=tuning.rank,
+        alpha=tuning.alpha,
+        dropout=tuning.dropout,
+        seed=settings.training.seed,
+    )
+
+
+def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> Callable[[Path], None]:
+    """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
+
+    def write(folder: Path) -> None:
+        if isinstance(model, PeftModel):
+            save_adapter(model, folder)
+        else:
+            model.save_pretrained(folder)
+            processor.save_pretrained(folder)
+
+    return write
+
+
+def accumulation(settings: FinetuneSettings, processes: int) -> int:
+    """Micro-batches a process adds up for one optimiser step.
+
+    Raises:
+        InputError: micro-batch times processes does not divide the effective batch.
+    """
+    effective, micro = settings.training.effective_batch, settings.training.micro_batch
+    if effective % (micro * processes):
+        raise InputError(
+            f"{micro} prompts in each of {processes} processes do not divide the effective batch of {effective}",
+            where="training.micro_batch",
+            fix="effective_batch must be a multiple of micro_batch x processes.",
+        )
+    return effective // (micro * processes)
+
+
+def training_arguments(settings: FinetuneSettings) -> TrainingArguments:
+    """What Hugging Face's Trainer is told. When to log, evaluate and save is decided by the callbacks."""
+    training = settings.training
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    on_cpu = settings.model.device == "cpu" or not torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=settings.output,
+        per_device_train_batch_size=training.micro_batch,
+        per_device_eval_batch_size=settings.evaluation.batch,
+        gradient_accumulation_steps=accumulation(settings, processes),
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=SCHEDULES[training.schedule],
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        adam_beta1=training.betas[0],
+        adam_beta2=training.betas[1],
+        max_grad_norm=training.clip,
+        num_train_epochs=training.epochs,
+        max_steps=training.max_steps or -1,
+        optim="adamw_torch",
+        bf16=settings.model.dtype == "bfloat16",
+        use_cpu=on_cpu,
+        seed=training.seed,
+        dataloader_num_workers=training.workers,
+        dataloader_pin_memory=not on_cpu,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        # A batch without an image gives no gradient to the tower and the vision experts.
+        ddp_find_unused_parameters=True,
+        logging_strategy="no",
+        eval_strategy="no",
+        save_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # one process drives one GPU; several GPUs: torchrun
+    return arguments

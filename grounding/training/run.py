@@ -1,0 +1,189 @@
+"""A fine-tuning run on one page: data, model, checks, training, the best checkpoint as the result.
+
+    grounding finetune CONFIG.yaml
+
+It does not know how answers are scored: whoever calls it hands that in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from torch.utils.data import ConcatDataset
+from transformers import TrainerState
+from transformers.utils import logging as transformers_logging
+
+from grounding.errors import RunError
+from grounding.models.cogvlm import CogVLMProcessor
+from grounding.samples import Dataset
+from grounding.settings import FinetuneSettings
+from grounding.training.build import make_model, make_trainable, model_writer, training_arguments
+from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
+from grounding.training.checks import check_data
+from grounding.training.choice import SCORE, best_step, evaluations_since_best
+from grounding.training.collate import collator
+from grounding.training.dataset import SampleDataset, read_sources
+from grounding.training.failures import failures_told, stopped
+from grounding.training.mixing import MixtureSampler
+from grounding.training.run_folder import RunFolder, open_run, start_run
+from grounding.training.summary import say_data, say_steps, say_trainable
+from grounding.training.trainer import Evaluate, GroundingTrainer
+
+# From the processor, validation samples, and what is told how many of them were answered since the last call, to a
+# function from the model to numbers, `grec_50` among them.
+EvaluateFactory = Callable[[CogVLMProcessor, Dataset, Callable[[int], None]], Evaluate]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left.
+
+    Attributes:
+        result: the adapter folder (LoRA) or the checkpoint folder (full training).
+        steps: optimiser steps done.
+        best_step: the step whose weights the result has.
+        metrics: what the evaluation at that step found; empty without validation data.
+    """
+
+    result: Path
+    steps: int
+    best_step: int
+    metrics: dict[str, float]
+
+
+def run(
+    settings: FinetuneSettings,
+    *,
+    evaluate_factory: EvaluateFactory | None = None,
+    say: Callable[[str], None] = print,
+) -> RunResult:
+    """Train as the settings say, or go on with a stopped run in the same folder.
+
+    Args:
+        evaluate_factory: is given the processor and a seeded draw of the validation samples that ask for boxes.
+        say: where sentences for the user go, on the first process.
+
+    Raises:
+        InputError: settings, data or model do not fit (nothing was written yet).
+        RunError: NaN loss, memory or disk used up, Ctrl-C; says what was saved and how to go on.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive the forks that load images
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    arguments = training_arguments(settings)
+    first = arguments.process_index == 0
+    say = say if first else _silent
+    with arguments.main_process_first():
+        folder = open_run(settings)
+    if folder.result.exists():
+        say(f"This run is through already: {folder.result}")
+        return _result(folder, _read_log(folder))
+
+    train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
+    val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
+    checkpoint = folder.last_checkpoint()
+    model, processor = make_model(settings, train, checkpoint)
+    with progress_bars() as bars:
+        if first:
+            everything = [*train, *val]
+            total = sum(len(data.samples) for data in everything)
+            checking = bars.add_task("checking the data", total=total, note="")
+            statistics = check_data(
+                everything,
+                processor,
+                max_label_tokens=settings.data.max_label_tokens,
+                max_positions=model.config.max_position_embeddings,
+                decode_images=settings.data.check_images,
+                progress=lambda done: bars.advance(checking, done),
+            )
+            say(say_data(train, val, statistics, processor))
+        model = make_trainable(model, settings)
+        say(say_trainable(model, settings))
+        sampler = MixtureSampler(
+            [len(data.samples) for data in train],
+            [source.share for source in settings.data.train],
+            settings.training.seed,
+        )
+        asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
+        say(say_steps(settings, arguments, sampler, val, asked))
+        timetable = Timetable(
+            settings.evaluation.every,
+            evaluates=bool(val),
+            patience=settings.evaluation.patience,
+            log_every=settings.training.log_every,
+            sampler=sampler,
+            say=say,
+        )
+        trainer = GroundingTrainer(
+            model,
+            arguments,
+            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor) for data in train]),
+            sampler=sampler,
+            collate=collator(processor),
+            folder=folder,
+            write_model=model_writer(model, processor),
+            val=SampleDataset(val[0].samples, val[0].image_root, processor) if val else None,
+            evaluate=evaluate_factory(processor, asked, answer_bar(bars, len(asked.samples)))
+            if evaluate_factory and asked
+            else None,
+            keep=settings.evaluation.keep_checkpoints,
+            callbacks=[timetable, LogFile(folder), *([ProgressBar(bars)] if first else [])],
+        )
+        if first:
+            start_run(folder, settings)
+        if checkpoint is None or not _was_through(checkpoint, settings.evaluation.patience):
+            if checkpoint is not None:
+                say(f"Going on from {checkpoint}.")
+            with failures_told(trainer, timetable, settings), timetable.ctrl_c_saves():
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if timetable.stop_asked and trainer.state.global_step < trainer.state.max_steps:
+                raise RunError(stopped(trainer))
+    history = _read_log(folder)
+    if first:
+        folder.write_result(folder.checkpoint(_chosen_step(folder, history)))
+    return _result(folder, history)
+
+
+def _silent(_: str) -> None:
+    """For processes other than the first."""
+
+
+def _draw(val: Sequence[Dataset], count: int, seed: int) -> Dataset | None:
+    """A seeded draw of the validation samples that ask for boxes, in file order; None where there is none."""
+    if not val:
+        return None
+    asking = [index for index, sample in enumerate(val[0].samples) if sample.boxes is not None]
+    chosen = sorted(Random(f"{seed}/validation").sample(asking, min(count, len(asking))))
+    return replace(val[0], samples=[val[0].samples[index] for index in chosen]) if chosen else None
+
+
+def _was_through(checkpoint: Path, patience: int) -> bool:
+    """Whether a run was stopped between its last step and the writing of its result."""
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    early = patience > 0 and evaluations_since_best(state.log_history) >= patience
+    return state.global_step >= state.max_steps or early
+
+
+def _read_log(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.log.read_text(encoding="utf-8").splitlines()]
+
+
+def _chosen_step(folder: RunFolder, history: Sequence[dict[str, Any]]) -> int:
+    """The best evaluation's step, or the last checkpoint's where nothing was evaluated."""
+    best = best_step(history)
+    last = folder.last_checkpoint()
+    assert last is not None  # the last step always writes one
+    return best if best is not None else int(last.name.rpartition("-")[2])
+
+
+def _result(folder: RunFolder, history: Sequence[dict[str, Any]]) -> RunResult:
+    step = _chosen_step(folder, history)
+    found = [entry for entry in history if entry["step"] == step and SCORE in entry]
+    metrics = {key: value for key, value in found[-1].items() if key.startswith("eval_")} if found else {}
+    return RunResult(folder.result, max(entry["step"] for entry in history), step, metrics)

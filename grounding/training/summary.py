@@ -1,0 +1,70 @@
+"""What a run says before its first step: data, parameters that learn, steps.
+
+Knows numbers and words; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+from transformers import TrainingArguments
+
+from grounding.models.cogvlm import CogVLMProcessor
+from grounding.samples import Dataset
+from grounding.settings import FinetuneSettings
+from grounding.training.checks import TokenStatistics
+from grounding.training.mixing import MixtureSampler
+from grounding.tuning.freeze import count_parameters
+
+
+def say_data(
+    train: Sequence[Dataset], val: Sequence[Dataset], statistics: TokenStatistics, processor: CogVLMProcessor
+) -> str:
+    """Where samples come from, and how long they are in tokens."""
+    sets = ", ".join(f"{len(data.samples):,} from {data.path}" for data in train)
+    held_out = f"; {len(val[0].samples):,} to evaluate on from {val[0].path}" if val else ""
+    return (
+        f"Data: {sets}{held_out}; {statistics.text_only:,} of all have no image.\n"
+        f"Tokens: {processor.image_token_count:,} an image; labels {statistics.label_mean:.1f} on average, "
+        f"{statistics.label_max:,} at most; the longest sequence {statistics.longest:,}."
+    )
+
+
+def say_trainable(model: nn.Module, settings: FinetuneSettings) -> str:
+    """How many parameters learn."""
+    count = count_parameters(model)
+    tuning = settings.tuning
+    what = f"LoRA of rank {tuning.rank} on {tuning.targets!r}" if tuning.method == "lora" else "the weights themselves"
+    return f"Trains {count.trainable:,} of {count.total:,} parameters ({count.share:.2%}): {what}."
+
+
+def say_steps(
+    settings: FinetuneSettings,
+    arguments: TrainingArguments,
+    sampler: MixtureSampler,
+    val: Sequence[Dataset],
+    asked: Dataset | None,
+) -> str:
+    """How long it takes, in steps, and what is looked at between them."""
+    effective = settings.training.effective_batch
+    an_epoch = math.ceil(len(sampler) / effective)
+    steps = settings.training.max_steps or math.ceil(settings.training.epochs * an_epoch)
+    mixture = f" ({' + '.join(f'{draws:,}' for draws in sampler.draws)})" if len(sampler.draws) > 1 else ""
+    every = settings.evaluation.every
+    rhythm = "each epoch" if every == "epoch" else f"every {every} steps"
+    if not val:
+        judged = f"Saved {rhythm}; nothing to evaluate on, so the last checkpoint is kept."
+    else:
+        by_loss = f"Evaluated {rhythm} by the loss on {len(val[0].samples):,} samples"
+        judged = (
+            f"{by_loss} and by answering {len(asked.samples):,}: the best grec_50 is kept, ties go to the lower loss."
+            if asked
+            else f"{by_loss}, without answering: the lowest loss is kept."
+        )
+    return (
+        f"Steps: {steps:,}, {an_epoch:,} an epoch of {len(sampler):,} prompts{mixture}; effective batch {effective} = "
+        f"{settings.training.micro_batch} at once x {arguments.gradient_accumulation_steps} accumulated x "
+        f"{arguments.world_size} processes.\n{judged}"
+    )

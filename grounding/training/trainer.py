@@ -1,0 +1,200 @@
+"""Hugging Face's Trainer and what grounding adds: loss by kind, a stop at NaN, answers scored, whole checkpoints.
+
+Knows batches, losses and the trainer; it does not know how answers are scored (it is handed a function), nor when it is
+time for what (see `callbacks`).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from grounding.errors import RunError
+from grounding.training.choice import SCORE, best_step, checkpoint_score
+from grounding.training.collate import Batch
+from grounding.training.dataset import Example, SampleDataset
+from grounding.training.losses import LossByKind
+from grounding.training.mixing import MixtureSampler
+from grounding.training.run_folder import RunFolder, disk_errors
+
+# The model to numbers between 0 and 1, `grec_50` among them: answers validation samples and scores the answers.
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+class GroundingTrainer(Trainer):
+    """Trains a CogVLM, with or without adapter.
+
+    Args:
+        model: on any device; moved to the run's.
+        args: made by `run.training_arguments`; its strategies are "no", since the callbacks decide what happens when.
+        train: what `sampler` gives indices into.
+        collate: examples to a batch.
+        folder: where checkpoints go.
+        write_model: saves the model into a folder.
+        val: evaluated by loss; None evaluates nothing.
+        evaluate: evaluates by answering; None leaves that out.
+        keep: newest checkpoints kept besides the best.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        *,
+        train: torch.utils.data.Dataset[Example],
+        sampler: MixtureSampler,
+        collate: Callable[[Sequence[Example]], Batch],
+        folder: RunFolder,
+        write_model: Callable[[Path], None],
+        val: SampleDataset | None = None,
+        evaluate: Evaluate | None = None,
+        keep: int = 2,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        super().__init__(model, args, data_collator=collate, train_dataset=train, callbacks=list(callbacks))
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.sampler, self.val, self.answer_and_score = sampler, val, evaluate
+        self.folder, self.write_model, self.keep = folder, write_model, keep
+        self.losses = LossByKind(self.args.device)
+        self.checkpoint_root: Path | None = None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> MixtureSampler:
+        return self.sampler
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The loss over label tokens, divided by those of the whole optimiser step.
+
+        Raises:
+            RunError: it is not finite.
+        """
+        tensors = {name: tensor for name, tensor in inputs.items() if name != "tasks"}
+        loss, outputs = super().compute_loss(
+            model, {**tensors, "label_logits_only": True, "use_cache": False}, True, num_items_in_batch
+        )
+        if not torch.isfinite(loss):
+            raise RunError(self._not_finite(float(loss)))
+        self.losses.add(outputs.logits, inputs["labels"], inputs["token_type_ids"], inputs["tasks"])
+        return (loss, outputs) if return_outputs else loss
+
+    def _not_finite(self, loss: float) -> str:
+        last = self.folder.last_checkpoint()
+        return (
+            f"The loss became {loss} in step {self.state.global_step + 1}; the run was stopped. "
+            f"{f'The last whole checkpoint is {last}' if last else 'There is no checkpoint yet'}. Try a "
+            f"lower training.learning_rate (it is {self.args.learning_rate:g}), a longer training.warmup, or "
+            "model.dtype=float32."
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer does, with the training loss by kind and task beside the loss."""
+        if "loss" in logs:
+            by_kind = self.losses.take(self._sum_over_processes)
+            logs |= {name: value for name, value in by_kind.items() if name != "loss"}
+        super().log(logs, start_time)
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        return self.accelerator.reduce(values, reduction="sum")
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Loss over all of val (by kind and task), what answering says, and `eval_score`, which orders checkpoints."""
+        if self.val is None:
+            raise ValueError("there is nothing to evaluate on")
+        model = self.accelerator.unwrap_model(self.model)
+        was_training = model.training
+        model.eval()
+        with torch.no_grad(), self.accelerator.autocast():
+            metrics = self._validation_losses(model, self.val)
+            if self.answer_and_score is not None:
+                metrics |= self._answers(model, self.answer_and_score)
+        model.train(was_training)
+        metrics = {f"eval_{name}": value for name, value in metrics.items()}
+        metrics[SCORE] = checkpoint_score(metrics.get("eval_grec_50", 0.0), metrics["eval_loss"])
+        self.log(metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _validation_losses(self, model: nn.Module, val: SampleDataset) -> dict[str, float]:
+        losses = LossByKind(self.args.device)
+        for batch in self._validation_batches(val):
+            outputs = model(
+                **{name: tensor for name, tensor in batch.items() if name != "tasks"},
+                label_logits_only=True,
+                use_cache=False,
+            )
+            losses.add(outputs.logits, batch["labels"], batch["token_type_ids"], batch["tasks"])
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        means = losses.take(self._sum_over_processes)
+        if not math.isfinite(means["loss"]):
+            raise RunError(self._not_finite(means["loss"]))
+        return means
+
+    def _validation_batches(self, val: SampleDataset) -> Iterator[Batch]:
+        """This process's part of val, each sample in exactly one process."""
+        part = torch.utils.data.Subset(val, range(self.args.process_index, len(val), self.args.world_size))
+        loader = torch.utils.data.DataLoader(
+            part,
+            batch_size=self.args.per_device_eval_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+        )
+        for batch in loader:
+            yield self._prepare_inputs(batch)
+
+    def _answers(self, model: nn.Module, answer_and_score: Evaluate) -> dict[str, float]:
+        """What the first process finds, known to all, so that all take the same decisions."""
+        try:
+            found = [answer_and_score(model) if self.accelerator.is_main_process else {}]
+        except RunError:  # out of memory: the training up to here is kept
+            if self.args.world_size == 1:
+                self.save_now()
+            raise
+        return dict(broadcast_object_list(found)[0]) if self.args.world_size > 1 else found[0]
+
+    def save_now(self) -> None:
+        """Write a checkpoint of the last finished step, if there is one and it has none yet."""
+        if self.state.global_step and not self.folder.checkpoint(self.state.global_step).exists():
+            self._save_checkpoint(self.model, None)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self.checkpoint_root or self.folder.checkpoints)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Writes a checkpoint beside the others and renames it when it is whole; removes those no longer kept."""
+        final = self.folder.checkpoint(self.state.global_step)
+        self.checkpoint_root = self.folder.checkpoints / ".unfinished"
+        main = self.accelerator.is_main_process
+        try:
+            if main:
+                shutil.rmtree(self.checkpoint_root, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+            with disk_errors(final):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if main and not final.exists():
+                    (self.checkpoint_root / final.name).replace(final)
+        finally:
+            if main:
+                shutil.rmtree(self.checkpoint_root, ignore_errors=True)
+            self.checkpoint_root = None
+        if main:
+            self.folder.prune(keep=self.keep, best=best_step(self.state.log_history))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save and output_dir is not None:
+            self.write_model(Path(output_dir))

@@ -1,0 +1,74 @@
+"""LoRA by PEFT: attach to a model, save as a plain PEFT folder, load, merge.
+
+Knows PEFT; it does not know which modules are chosen (see `targets`) nor how they are trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from grounding.errors import InputError
+from grounding.models.adapter_check import check_adapter
+from grounding.tuning.freeze import freeze_all, to_float32
+from grounding.tuning.targets import Targets
+
+
+def attach_lora(
+    model: nn.Module, targets: Targets, *, rank: int, alpha: int, dropout: float = 0.0, seed: int = 0
+) -> PeftModel:
+    """The model, changed in place, with a fresh LoRA pair (zero output) beside every target; these learn, in float32.
+
+    Args:
+        targets: exact module names; those of `targets.full` are copied, trained in full and saved beside the pairs.
+        rank: width of the pairs. alpha: the pairs' output is multiplied by alpha / rank.
+        seed: of the random half of each pair.
+    """
+    freeze_all(model)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(targets.lora),
+        modules_to_save=list(targets.full) or None,
+        base_model_name_or_path=getattr(getattr(model, "config", None), "_name_or_path", None) or None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapted = get_peft_model(model, config)
+    to_float32(adapted)
+    return adapted
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read."""
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """The model with a saved adapter on it, to be trained further: its weights are float32 and learn.
+
+    Raises:
+        InputError: no adapter there, one of a kind that CogVLM cannot carry, or one of another base model.
+    """
+    check_adapter(model, folder)
+    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    to_float32(adapted)
+    return adapted
+
+
+def merge_adapter(model: PeftModel) -> nn.Module:
+    """The base model with the adapter's update added to its weights (equal outputs up to rounding in the base's type).
+
+    Raises:
+        InputError: the base is quantised: adding to 4- or 8-bit weights rounds the update away.
+    """
+    if getattr(model.get_base_model(), "is_quantized", False):
+        raise InputError(
+            "an adapter cannot be merged into quantised weights", fix="Load the base unquantised and merge."
+        )
+    return model.merge_and_unload()

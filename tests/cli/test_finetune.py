@@ -1,0 +1,163 @@
+"""`grounding finetune` from words to result: a tiny run, its help, its mistakes, and how answers are scored."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from grounding.cli.finetune import make_evaluate
+from grounding.cli.main import group
+from grounding.errors import RunError
+from grounding.inference.engine import Answer, Request
+from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.tokenizers import train_tokenizer
+from grounding.samples import Dataset, Manifest, read_dataset, write_manifest, write_samples
+from grounding.settings import read_settings, settings_yaml
+from tests.training.conftest import ARCHITECTURE, scene_samples
+
+CONFIG = Path(__file__).resolve().parent.parent.parent / "configs" / "tiny_cpu.yaml"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder with four samples."""
+    folder = tmp_path_factory.mktemp("data")
+    write_samples(folder / "train.jsonl", scene_samples(folder, 2))
+    write_manifest(folder / "manifest.json", Manifest(image_root="."))
+    return folder
+
+
+def words(data: Path, out: Path, *more: str) -> list[str]:
+    """A call that trains the shipped tiny configuration, made smaller still, on that data."""
+    return [
+        "finetune",
+        str(CONFIG),
+        f"output={out}",
+        f"model.architecture={ARCHITECTURE}",
+        f"data.train={data / 'train.jsonl'}",
+        f"data.val={data / 'train.jsonl'}",
+        "training.effective_batch=4",
+        "training.micro_batch=4",
+        "training.max_steps=2",
+        "evaluation.max_new_tokens=3",
+        *more,
+    ]
+
+
+def test_a_run_from_words_to_result(data: Path, tmp_path: Path) -> None:
+    found = CliRunner().invoke(group, words(data, tmp_path / "run"))
+    assert found.exit_code == 0, found.output
+    assert "Trains " in found.stdout and "(100.00%)" in found.stdout
+    assert f"Result: {tmp_path / 'run' / 'model'}, the weights of step 2 of 2." in found.stdout
+    assert "grec_50" in found.stdout and "cut_off_rate 1" in found.stdout
+    assert f"--model {tmp_path / 'run' / 'model'} --out" in found.stdout
+    again = CliRunner().invoke(group, words(data, tmp_path / "run"))
+    assert again.exit_code == 0 and "through already" in again.stdout
+
+
+def test_mistakes_are_told_at_once_and_exit_with_2(data: Path, tmp_path: Path) -> None:
+    found = CliRunner().invoke(group, words(data, tmp_path / "run", "training.epocs=1", "tuning.rank=0"))
+    assert found.exit_code == 2
+    assert "did you mean 'epochs'" in found.stderr and "tuning.rank = 0" in found.stderr
+    assert not (tmp_path / "run").exists()
+    found = CliRunner().invoke(group, ["finetune", str(tmp_path / "none.yaml")])
+    assert found.exit_code == 2 and "no such file" in found.stderr
+
+
+def test_print_settings_is_a_file_that_loads(tmp_path: Path) -> None:
+    found = CliRunner().invoke(group, ["finetune", "--print-settings"])
+    assert found.exit_code == 0
+    path = tmp_path / "mine.yaml"
+    path.write_text(found.stdout)
+    assert settings_yaml(read_settings(path), comments=True) == found.stdout
+    assert "--print-settings" in CliRunner().invoke(group, ["finetune", "--help"]).stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
+def test_ctrl_c_at_a_terminal_saves_although_it_reaches_the_image_loaders_too(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    call = words(data, out, "training.max_steps=100000", "training.workers=2", "training.log_every=1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "grounding", *call],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a group of its own, as a terminal gives it
+    )
+    log, deadline = out / "train_log.jsonl", time.monotonic() + 60
+    try:
+        while process.poll() is None and not (log.exists() and log.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert process.returncode == 1
+    assert "Stopped at step" in told and "goes on from there" in told and "Traceback" not in told
+    assert any((out / "checkpoints").glob("checkpoint-*/model.safetensors"))
+
+
+@pytest.fixture
+def processor() -> CogVLMProcessor:
+    return CogVLMProcessor(train_tokenizer(["a"], 320), image_size=28, patch_size=14)
+
+
+def scores(dataset: Dataset, processor: CogVLMProcessor, monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> Any:
+    """What an evaluation finds when the model gives these answers."""
+    asked: list[Request] = []
+
+    def answer(model: Any, _: Any, requests: Sequence[Request], **options: Any) -> Iterator[Answer]:
+        assert (model, options) == ("model", {"batch_size": 3, "max_new_tokens": 9, "progress": None})
+        asked.extend(requests)
+        yield from (Answer(text, "eos") for text in texts)
+
+    monkeypatch.setattr("grounding.inference.engine.answer", answer)
+    found = make_evaluate(processor, dataset, batch_size=3, max_new_tokens=9)("model")
+    assert [request.prompt for request in asked] == [sample.prompt for sample in dataset.samples]
+    for request in asked:
+        assert callable(request.image)
+        assert request.image().size == (40, 30)
+    return found
+
+
+def test_right_answers_score_one(data: Path, processor: CogVLMProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = read_dataset(data / "train.jsonl")
+    found = scores(dataset, processor, monkeypatch, [sample.label for sample in dataset.samples])
+    assert found["grec_50"] == found["acc_50"] == found["not_found_f1"] == found["precision_50"] == 1.0
+    assert found["unparsable_rate"] == found["cut_off_rate"] == found["hallucination_rate"] == 0.0
+    assert 0.9 < found["mean_iou"] <= 1.0
+
+
+def test_wrong_answers_score_what_they_are(
+    data: Path, processor: CogVLMProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = read_dataset(data / "train.jsonl")
+    right, absent, *_ = [sample.label for sample in dataset.samples]
+    found = scores(dataset, processor, monkeypatch, [right, "?", "No matching object was found.", absent])
+    assert found["grec_50"] == 0.5
+    assert found["unparsable_rate"] == 0.25
+    assert found["acc_50"] == 0.5
+
+
+def test_memory_used_up_while_answering_names_the_setting(
+    data: Path, processor: CogVLMProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: Any, **__: Any) -> Iterator[Answer]:
+        raise RunError("out of memory")
+        yield
+
+    monkeypatch.setattr("grounding.inference.engine.answer", answer)
+    evaluate = make_evaluate(processor, read_dataset(data / "train.jsonl"), batch_size=3, max_new_tokens=9)
+    with pytest.raises(RunError, match=r"evaluation\.batch"):
+        evaluate("model")
