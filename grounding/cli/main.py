@@ -7,6 +7,7 @@ imports none of them.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from importlib import import_module
@@ -115,4 +116,6 @@ def group() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # bitsandbytes warns at import that an optional CPU kernel package is absent: nothing that the user could mend.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     group(prog_name="grounding")

@@ -1,0 +1,307 @@
+"""`grounding benchmark`: answers a dataset with a model, or takes a predictions file, and writes the report folder.
+
+Joins reading, answering, scoring and reporting; knows nothing of how each works. Needs torch only with --model.
+
+grounding benchmark --data data/mine/test.jsonl --model checkpoints/cogvlm --adapter runs/mine/adapter --out runs/report
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from grounding.errors import InputError
+from grounding.evaluation.evaluate import evaluate
+from grounding.evaluation.predictions import Prediction, align, read_predictions
+from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
+from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
+from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.samples import Dataset, read_dataset
+
+FOLDER = click.Path(path_type=Path)
+WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
+NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
+MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "dtype", "quantization", "device", "attention")
+
+
+@click.command(name="benchmark")
+@click.option("--data", type=FOLDER, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
+@click.option("--model", type=FOLDER, metavar="DIR", help="Checkpoint that answers.")
+@click.option("--adapter", type=FOLDER, metavar="DIR", help="PEFT adapter on it.")
+@click.option("--predictions", type=FOLDER, metavar="FILE.jsonl", help="Answers made before, by any model.")
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Report folder.")
+@click.option("--images", type=FOLDER, metavar="DIR", help="Image root, in place of the manifest's.")
+@click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
+@click.option(
+    "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
+)
+@click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
+@click.option(
+    "--base-predictions", type=FOLDER, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline."
+)
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
+@click.option(
+    "--max-new-tokens", type=click.IntRange(1), default=MAX_NEW_TOKENS, show_default=True, help="Longest answer."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
+@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
+@click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
+@click.option("--tokenizer", type=FOLDER, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
+@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
+@click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+def command(data: Path, out: Path, **options: Any) -> None:
+    """Measure how well a model finds things, and how well it says that a thing is not there.
+
+    Every sample of --data is answered by --model (with --adapter, if given), or has its answer in --predictions.
+    --out gets report.html, report.json, samples.jsonl and, with a model, predictions.jsonl. A run that was stopped goes
+    on where it was when the same command is given again.
+    """
+    _check(options)
+    whole = read_dataset(data, options["images"])
+    dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
+    with _bars() as bar:
+        if options["model"] is not None:
+            predictions, base, answers = _answer(whole, dataset, out, options, bar)
+        else:
+            predictions, base, answers = _read(whole, dataset, options)
+        with bar("Scoring", None):
+            evaluation = evaluate(
+                dataset.samples,
+                predictions,
+                not_found=dataset.not_found,
+                protocol=options["protocol"],
+                seed=options["seed"],
+                base=base,
+            )
+        # The drawing libraries take a second to load; a wrong call should fail before.
+        from grounding.evaluation.report.write import write_report
+
+        with bar("Writing the report", min(options["gallery"], len(evaluation.scored.truth.samples))) as progress:
+            report = write_report(
+                out,
+                evaluation,
+                image_root=dataset.image_root,
+                about={
+                    "data": _about_data(whole, options),
+                    "answers": answers,
+                    "settings": {
+                        name: str(value) if isinstance(value, Path) else value for name, value in options.items()
+                    },
+                    "versions": _versions() if options["model"] is not None else {},
+                },
+                cards=options["gallery"],
+                follow_links=options["follow_links"],
+                progress=progress,
+            )
+    _tell(Console(), report, out)
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Options that contradict each other, before anything is read."""
+    if (options["model"] is None) == (options["predictions"] is None):
+        raise InputError("give either --model or --predictions.", where="grounding benchmark")
+    if options["model"] is None:
+        useless = [f"--{name.replace('_', '-')}" for name in MODEL_OPTIONS if options[name]]
+        if useless:
+            raise InputError(f"{', '.join(useless)} need --model.", where="grounding benchmark")
+    elif options["allow_missing"] and options["base_predictions"] is None:
+        raise InputError(
+            "--allow-missing is about predictions files; a model answers everything.", where="grounding benchmark"
+        )
+    if options["with_base"] and options["adapter"] is None:
+        raise InputError(
+            "--with-base needs --adapter: without one, the model is the base.", where="grounding benchmark"
+        )
+    if options["with_base"] and options["base_predictions"] is not None:
+        raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
+
+
+Answers = tuple[list[Prediction | None], list[Prediction | None] | None, dict[str, Any]]
+Bar = Callable[[str, int | None], Any]
+
+
+def _read(whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Answers:
+    """The answers of predictions files, and what the report says of them."""
+    path: Path = options["predictions"]
+    predictions = _aligned(path, whole, dataset, options)
+    base = options["base_predictions"]
+    return (
+        predictions,
+        None if base is None else _aligned(base, whole, dataset, options),
+        {
+            "name": path.name,
+            "predictions": str(path),
+            "sha256": _sha256(path),
+            "base_predictions": None if base is None else str(base),
+        },
+    )
+
+
+def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> list[Prediction | None]:
+    """One prediction for each sample measured; ids are held against the whole file, whatever --limit says."""
+    aligned = align(read_predictions(path), whole.samples, where=str(path), allow_missing=options["allow_missing"])
+    return aligned[: len(dataset.samples)]
+
+
+def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, Any], bar: Bar) -> Answers:
+    """Loads the model and lets it answer; with --with-base a second time without its adapter."""
+    from grounding.evaluation.predict import check_images, fingerprint_of, predict
+
+    check_images(dataset, follow_links=options["follow_links"])  # before minutes of loading
+    from grounding.models.loading import load_model
+
+    with bar("Loading the model", None):
+        loaded = load_model(
+            options["model"],
+            **{
+                name: options[name] for name in ("dtype", "device", "quantization", "adapter", "tokenizer", "attention")
+            },
+        )
+    settings = {name: options[name] for name in ("max_new_tokens", "dtype", "quantization", "attention")}
+
+    def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
+        fingerprint = fingerprint_of(
+            dataset,
+            files={"model": options["model"], "adapter": adapter, "tokenizer": options["tokenizer"]},
+            settings={**settings, "device": str(loaded.model.device)},
+        )
+        with bar(title, len(dataset.samples)) as progress:
+            made = predict(
+                loaded.model,
+                loaded.processor,
+                dataset,
+                out / name,
+                fingerprint=fingerprint,
+                batch_size=options["batch_size"],
+                max_new_tokens=options["max_new_tokens"],
+                follow_links=options["follow_links"],
+                progress=progress,
+            )
+        return list(made)
+
+    predictions = run("predictions.jsonl", "Answering", options["adapter"])
+    base: list[Prediction | None] | None = None
+    if options["with_base"]:
+        with loaded.model.disable_adapter():
+            base = run("base_predictions.jsonl", "Answering without the adapter", None)
+    elif options["base_predictions"] is not None:
+        path: Path = options["base_predictions"]
+        base = _aligned(path, whole, dataset, options)
+    model = loaded.model
+    about = {
+        "name": str(options["model"]),
+        "adapter": None if options["adapter"] is None else str(options["adapter"]),
+        "predictions": str(out / "predictions.jsonl"),
+        "template": loaded.processor.template_version,
+        "image_size": loaded.processor.image_size,
+        "device": str(model.device),
+        "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
+        "quantization": options["quantization"],
+        "decoding": {"method": "greedy", "max_new_tokens": options["max_new_tokens"]},
+    }
+    return predictions, base, about
+
+
+def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report says of the data."""
+    path = whole.path
+    manifest = path.parent / "manifest.json"
+    beside = path.is_file() and manifest.is_file()
+    return {
+        "file": str(path),
+        "name": path.name,
+        "sha256": _sha256(path),
+        "manifest": str(manifest) if beside else None,
+        "manifest_sha256": _sha256(manifest) if beside else None,
+        "image_root": str(whole.image_root),
+        "not_found": whole.not_found,
+        "samples_in_file": len(whole.samples),
+        "limit": options["limit"],
+    }
+
+
+def _sha256(path: Path) -> str:
+    """Of a file; of a folder, of its label files and their names."""
+    if path.is_file():
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("labels/*.json")):
+        digest.update(f"{file.name} {_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "transformers", "peft", "pillow")}
+
+
+@contextmanager
+def _bars() -> Iterator[Bar]:
+    """Makes a bar on stderr for each step, gone when it is done; nothing is drawn where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+
+        @contextmanager
+        def bar(step: str, total: int | None) -> Iterator[Callable[[int], None]]:
+            task = bars.add_task(escape(step), total=total)
+            yield lambda done: bars.advance(task, done)
+            bars.remove_task(task)
+
+        yield bar
+
+
+def _tell(console: Console, report: Mapping[str, Any], out: Path) -> None:
+    """The headline, and everything that a reader must know beside it."""
+    for warning in warnings(report):
+        console.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
+    if report["metrics"]["n"]:
+        table = Table(
+            title=f"{report['metrics']['n']:,} samples", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        table.add_column("percent", no_wrap=True)
+        for heading in ("value", "95 %", "n"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        shown = [heading for heading in beside(report) if heading not in NOT_SHOWN]
+        for heading in shown:
+            table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+        for group in headline_rows(report):
+            for row in group["rows"]:
+                others = (percent(row["beside"][heading]) for heading in shown)
+                name = row["name"] + (" ↓" if row["less_is_better"] else "")
+                table.add_row(
+                    name, f"[bold]{percent(row['rate'])}[/]", span(row["rate"]), f"{row['rate']['n']:,}", *others
+                )
+            table.add_section()
+        console.print(table, width=max(console.width, WIDTH), crop=False)
+        statuses = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report["statuses"].items())
+        console.print(f"Answers: {statuses}", highlight=False)
+    reasons = report["metrics"]["unparsable"]["by_reason"]
+    if reasons:
+        console.print(f"Unparsable: {', '.join(f'{reason} {n:,}' for reason, n in reasons.items())}", highlight=False)
+    for task, entry in report["other_tasks"].items():
+        console.print(f"{task}: exact match {percent(entry['exact_match'])} % of {entry['n']:,}", highlight=False)
+    if report["pictures"]["missing"]:
+        console.print(f"{len(report['pictures']['missing']):,} pictures of the gallery are not here.", highlight=False)
+    console.print(f"Report: {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)

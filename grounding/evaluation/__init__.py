@@ -1,0 +1,1 @@
+"""Measures answers: read, match, count, report. No torch here but in `predict`."""

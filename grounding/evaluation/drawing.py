@@ -1,0 +1,48 @@
+"""Draws boxes into a picture and saves it. Knows pixels only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from grounding.errors import InputError
+from grounding.samples import atomic_path
+
+COLOURS = ("#ff5a1f", "#12a150", "#2457d6", "#c026d3", "#d97706", "#0891b2")
+PART_OF_SIDE = 250  # a line is this part of the longer side, and at least two pixels
+
+
+def draw_boxes(image: Image.Image, xyxy_px: Sequence[Sequence[float]]) -> Image.Image:
+    """A copy of an RGB picture with each box drawn and numbered from 1, in the given order."""
+    drawn = image.copy()
+    pen = ImageDraw.Draw(drawn)
+    line = max(2, round(max(image.size) / PART_OF_SIDE))
+    font = ImageFont.load_default(size=6 * line)
+    for number, box in enumerate(xyxy_px, start=1):
+        colour = COLOURS[(number - 1) % len(COLOURS)]
+        x0, y0, x1, y1 = box
+        pen.rectangle((x0, y0, x1, y1), outline="white", width=line + 2)
+        pen.rectangle((x0 + 1, y0 + 1, max(x1 - 1, x0 + 1), max(y1 - 1, y0 + 1)), outline=colour, width=line)
+        left, top, right, bottom = pen.textbbox((x0 + 2 * line, y0 + line), str(number), font=font)
+        pen.rectangle((left - line, top - line, right + line, bottom + line), fill=colour)
+        pen.text((x0 + 2 * line, y0 + line), str(number), fill="white", font=font)
+    return drawn
+
+
+def check_drawable(path: Path) -> None:
+    """Sees that the suffix is one that a picture can be written as.
+
+    Raises:
+        InputError: it is not.
+    """
+    if Image.registered_extensions().get(path.suffix.lower()) not in {"PNG", "JPEG", "WEBP", "BMP", "TIFF"}:
+        raise InputError(f"a picture cannot be written as {path.suffix!r}; use .png or .jpg.", where=str(path))
+
+
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Writes a picture under a temporary name and renames it; the suffix says the format."""
+    check_drawable(path)
+    with atomic_path(path) as temporary:
+        image.save(temporary)

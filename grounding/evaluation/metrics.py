@@ -1,0 +1,154 @@
+"""The metrics of the report, each as parts over wholes of every sample, with n and an interval.
+
+Knows the flat arrays of `scored`; does not know texts, files or pages. Sources: referring accuracy and GREC as in
+RefCOCO (Yu et al. 2016) and gRefCOCO (He et al. 2023); precision, recall and F1 over boxes as usual for detectors.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from grounding.evaluation.intervals import Measure, rates
+from grounding.evaluation.scored import Scored
+
+THRESHOLDS = tuple(step / 100 for step in range(50, 100, 5))  # 0.5, 0.55, ... 0.95
+
+
+def measures(scored: Scored) -> dict[str, Measure]:
+    """Every rate of the metrics, undivided; `group.name` stands for a rate inside a group.
+
+    - `acc_50`, `acc_50_95`: samples with one true box whose first counted box reaches IoU 0.5 (mean over 0.5 to 0.95).
+    - `mean_iou`: IoU of each true box with the box matched to it, 0 where none is.
+    - `precision_50`, `recall_50`: matched at IoU 0.5 over answered boxes, over true boxes;
+      `f1_50` = 2 * matched / (answered + true).
+    - `grec_50`: every true box matched and nothing left over; absent: answered not found.
+    - `not_found.precision`, `.recall`, `.f1`: absent samples among the answers "not found", such answers among absent
+      samples, and 2 * both / (answers + absent).
+    - `hallucination_rate`: absent samples answered with a box that counts; `miss_rate`: present ones, not found.
+    - `unparsable.rate`, `cut_off.rate`: over all samples. `grid_ceiling`: mean IoU of the truth with itself, written.
+    """
+    truth = scored.truth
+    present, absent = truth.count > 0, truth.count == 0
+    single = truth.count == 1
+    said_not_found = scored.status == "not_found"
+    rejected = said_not_found & absent
+    found, answered = scored.counts["found"], scored.counts["answered"]
+    reached = np.mean([_hit(scored, threshold) for threshold in THRESHOLDS], axis=0)
+    rows = len(truth.count)
+    overlap = np.bincount(truth.box_sample, scored.true_iou, minlength=rows)
+    ceiling = np.bincount(truth.box_sample, truth.ceiling, minlength=rows)
+    everywhere = np.ones(rows)
+    return {
+        "acc_50": _measure(_hit(scored, THRESHOLDS[0]), single),
+        "acc_50_95": _measure(reached, single),
+        "mean_iou": _measure(overlap, truth.count),
+        "precision_50": _measure(found, answered),
+        "recall_50": _measure(found, truth.count),
+        "f1_50": _measure(2 * found, answered + truth.count, trials=0.5),
+        "grec_50": _measure(scored.right, everywhere),
+        "not_found.precision": _measure(rejected, said_not_found),
+        "not_found.recall": _measure(rejected, absent),
+        "not_found.f1": _measure(2 * rejected.astype(float), said_not_found.astype(float) + absent, trials=0.5),
+        "hallucination_rate": _measure(absent & (answered > 0), absent),
+        "miss_rate": _measure(present & said_not_found, present),
+        "unparsable.rate": _measure(scored.status == "unparsable", everywhere),
+        "cut_off.rate": _measure(scored.status == "cut_off", everywhere),
+        "grid_ceiling": _measure(ceiling, truth.count),
+    }
+
+
+def metrics(scored: Scored, *, seed: int = 0) -> dict[str, Any]:
+    """The metrics of the report but `baselines`: rates as `{"value", "ci95", "n"}`, counts as int."""
+    truth = scored.truth
+    divided = rates(measures(scored), truth.images, seed=seed)
+    reasons = Counter(one.reason for one in scored.judged if one.reason is not None)
+    table: dict[str, Any] = {"n": len(truth.samples)}
+    for name, rate in divided.items():
+        group, _, inner = name.partition(".")
+        if inner:
+            table.setdefault(group, {})[inner] = rate
+        else:
+            table[name] = rate
+    table["not_found"]["n"] = int((truth.count == 0).sum())
+    table["unparsable"] = {
+        "n": int((scored.status == "unparsable").sum()),
+        "rate": table["unparsable"]["rate"],
+        "by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+    }
+    table["cut_off"] = {"n": int((scored.status == "cut_off").sum()), "rate": table["cut_off"]["rate"]}
+    return table
+
+
+# What became of a sample, for people: exactly one of these, worst last within each side.
+OUTCOMES = {
+    "all_found": "present, every box found and none too many",
+    "partly": "present, some boxes found, or found with boxes left over",
+    "wrong_place": "present, boxes answered but none of them on a true one",
+    "missed": "present, answered not found",
+    "rejected": "absent, answered not found",
+    "invented": "absent, answered with boxes",
+    "ignored_only": "every answered box lies on an ignored area",
+    "unparsable": "neither boxes nor the not-found sentence",
+    "cut_off": "the answer was cut off before its first complete box",
+}
+
+
+def outcomes(scored: Scored) -> list[str]:
+    """The outcome of each sample, a key of `OUTCOMES`."""
+    present = scored.truth.count > 0
+    found, answered = scored.counts["found"], scored.counts["answered"]
+    boxes = scored.status == "boxes"
+    chosen = np.select(
+        [
+            scored.status == "cut_off",
+            scored.status == "unparsable",
+            ~boxes & present,
+            ~boxes,
+            answered == 0,
+            ~present,
+            scored.right,
+            found > 0,
+        ],
+        ["cut_off", "unparsable", "missed", "rejected", "ignored_only", "invented", "all_found", "partly"],
+        "wrong_place",
+    )
+    return [str(outcome) for outcome in chosen]
+
+
+def curve(scored: Scored, steps: int = 20) -> dict[str, list[float]]:
+    """For IoU thresholds 0.05 to 1: the share of true boxes matched at it, and the share that the grid lets reach it;
+    and the share of samples with one true box whose first box reaches it (`accuracy`).
+    """
+    single = scored.truth.count == 1
+    table: dict[str, list[float]] = {"threshold": [], "accuracy": [], "recall": [], "ceiling": []}
+    for step in range(1, steps + 1):
+        threshold = step / steps
+        table["threshold"].append(threshold)
+        table["accuracy"].append(_share(_hit(scored, threshold)[single]))
+        table["recall"].append(_share(scored.protocol.hits(scored.true_iou, threshold)))
+        # 1e-9: the ceiling of a box that the grid holds exactly is 1 only up to rounding.
+        table["ceiling"].append(_share(scored.truth.ceiling >= threshold - 1e-9))
+    return table
+
+
+def histogram(scored: Scored, bins: int = 20) -> dict[str, Any]:
+    """IoU of the true boxes with the box matched to them, in equal bins of 0..1; those matched with none apart."""
+    matched = scored.true_iou[scored.true_iou > 0]
+    counts, _ = np.histogram(matched, bins=bins, range=(0.0, 1.0))
+    return {"unmatched": int((scored.true_iou == 0).sum()), "bins": [int(count) for count in counts]}
+
+
+def _share(hits: Any) -> float:
+    return float(np.mean(hits)) if len(hits) else 0.0
+
+
+def _hit(scored: Scored, threshold: float) -> Any:
+    """bool[N]: one true box, and the first counted box reaches the threshold."""
+    return (scored.first_iou > 0) & scored.protocol.hits(scored.first_iou, threshold) & (scored.truth.count == 1)
+
+
+def _measure(parts: Any, wholes: Any, trials: float = 1.0) -> Measure:
+    return Measure(np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64), trials)

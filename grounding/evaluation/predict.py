@@ -1,0 +1,182 @@
+"""Answers every sample of a dataset with a model, into a predictions file that a killed run goes on with.
+
+The one file of this room that needs torch. Knows samples and the engine; does not know what the answers are worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from grounding.errors import InputError, ManyErrors, RunError
+from grounding.evaluation.predictions import Prediction, decode_line, encode_line
+from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.inference.engine import Answer, Request, answer
+from grounding.models.cogvlm.processor import CogVLMProcessor
+from grounding.samples import Dataset, Sample, open_image, resolve_image
+
+
+def predict(
+    model: PreTrainedModel,
+    processor: CogVLMProcessor,
+    dataset: Dataset,
+    out_path: Path,
+    *,
+    fingerprint: str,
+    batch_size: int = 8,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    follow_links: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[Prediction]:
+    """Writes one prediction for each sample, in the order of the data.
+
+    Answers are written as they come to a hidden file beside `out_path` whose name carries the fingerprint; it takes the
+    final name when all are there. A run that was killed and is called again with the same fingerprint keeps them.
+
+    Args:
+        fingerprint: of all that an answer depends on (see `fingerprint_of`).
+        progress: called with the number of answers that are there since the last call, kept ones first.
+
+    Raises:
+        InputError: missing images, or samples that the model's template cannot take, all named before any answer.
+        RunError: out of memory, a full disk.
+    """
+    samples = dataset.samples
+    check_history(processor, dataset)
+    check_images(dataset, follow_links=follow_links)
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = unfinished_path(out_path, fingerprint)
+    kept = _keep(unfinished, samples)
+    if progress and kept:
+        progress(len(kept))
+    requests = [_request(sample, dataset.image_root, follow_links) for sample in samples[len(kept) :]]
+    made = answer(model, processor, requests, batch_size=batch_size, max_new_tokens=max_new_tokens, progress=progress)
+    predictions = list(kept)
+    try:
+        with unfinished.open("ab") as file:
+            for sample, one in zip(samples[len(kept) :], made, strict=True):
+                predictions.append(_prediction(sample, one))
+                file.write(encode_line(predictions[-1]))
+                file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(out_path)
+    except OSError as error:
+        raise RunError(
+            f"{out_path}: the predictions could not be written ({error.strerror or error}). "
+            f"{len(predictions)} answers are kept; the same command goes on with them."
+        ) from error
+    return predictions
+
+
+def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
+    """Sees that the prompt template has a place for every sample's earlier turns.
+
+    Raises:
+        InputError: it has none, and some samples have such turns.
+    """
+    with_history = [sample.id for sample in dataset.samples if sample.history]
+    if with_history and not processor.supports_history:
+        raise InputError(
+            f"{len(with_history)} samples have earlier turns (the first is {with_history[0]!r}), and the prompt "
+            f"template {processor.template_version!r} of this checkpoint has no place for them.",
+            where=str(dataset.path),
+            fix="Use a checkpoint with the template 'chat', or data without history.",
+        )
+
+
+def check_images(dataset: Dataset, *, follow_links: bool = False) -> None:
+    """Sees that the file of every image is there.
+
+    Raises:
+        InputError: all those that are missing or lie outside the image root.
+    """
+    asker: dict[str, str] = {}
+    for sample in dataset.samples:
+        if sample.image is not None:
+            asker.setdefault(sample.image, sample.id)
+    problems = []
+    for image, sample_id in asker.items():
+        try:
+            resolve_image(dataset.image_root, image, follow_links, where=f"sample {sample_id!r}")
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise ManyErrors(f"{dataset.path}: images that cannot be used", problems)
+
+
+def fingerprint_of(dataset: Dataset, *, files: Mapping[str, Path | None], settings: Mapping[str, Any]) -> str:
+    """A hash of what answers depend on.
+
+    Args:
+        dataset: what is asked, in order, and of which images counts; labels and boxes do not.
+        files: by role (model, adapter, tokenizer): of a file or folder the names, sizes and times of change count.
+        settings: what else counts, as JSON (dtype, quantisation, token budget). Batch size does not belong here:
+            answers do not depend on it, and a run that was out of memory must be able to go on with less.
+    """
+    digest = hashlib.sha256()
+    digest.update(str(dataset.image_root.resolve()).encode())
+    for sample in dataset.samples:
+        asked = [sample.id, sample.image, sample.upright, sample.prompt, [list(turn) for turn in sample.history]]
+        digest.update(json.dumps(asked).encode())
+    for role, path in sorted(files.items()):
+        digest.update(json.dumps([role, _stamp(path)]).encode())
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def unfinished_path(out_path: Path, fingerprint: str) -> Path:
+    """Where the answers of an unfinished run are kept."""
+    return out_path.with_name(f".{out_path.stem}.{fingerprint[:16]}.unfinished{out_path.suffix}")
+
+
+def _stamp(path: Path | None) -> list[Any]:
+    """Name, size and time of change of a file, or of every file below a folder."""
+    if path is None:
+        return []
+    path = path.resolve()
+    files = [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file())
+    return [str(path), [[str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]]
+
+
+def _keep(unfinished: Path, samples: Sequence[Sample]) -> list[Prediction]:
+    """The answers of an earlier, unfinished run; a last line that was not written to its end is cut off the file."""
+    if not unfinished.exists():
+        return []
+    kept: list[Prediction] = []
+    size = 0
+    with unfinished.open("rb") as file:
+        for line, sample in zip(file, samples, strict=False):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                prediction = decode_line(line)
+            except ValueError:
+                break  # a torn line; it and what follows is answered again
+            if prediction.id != sample.id:
+                break
+            kept.append(prediction)
+            size += len(line)
+    os.truncate(unfinished, size)
+    return kept
+
+
+def _request(sample: Sample, image_root: Path, follow_links: bool) -> Request:
+    image = None if sample.image is None else partial(open_image, image_root, sample, follow_links)
+    return Request(image, sample.prompt, sample.history)
+
+
+def _prediction(sample: Sample, made: Answer) -> Prediction:
+    return Prediction(
+        id=sample.id,
+        text=made.text,
+        scores=made.scores or None,
+        not_found_logprob=made.not_found_logprob,
+        finish=made.finish,
+    )

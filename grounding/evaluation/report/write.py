@@ -1,0 +1,137 @@
+"""Writes the report folder: all of it is made under a temporary name first and then put in its place, file by file.
+
+Knows an evaluation and what is said about it; does not know models or the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from grounding import __version__
+from grounding.errors import RunError
+from grounding.evaluation.evaluate import Evaluation
+from grounding.evaluation.intervals import FEW, RESAMPLES
+from grounding.evaluation.metrics import OUTCOMES
+from grounding.evaluation.parse import STATUSES
+from grounding.evaluation.report.gallery import FILES, Thumbnails, make_cards
+from grounding.evaluation.report.page import render_page
+from grounding.evaluation.report.rows import sample_rows
+
+MOST_CARDS = 1000  # samples in the gallery unless another number is asked for
+LIBRARIES = ("numpy", "scipy")
+
+
+def write_report(
+    out: Path,
+    evaluation: Evaluation,
+    *,
+    image_root: Path,
+    about: Mapping[str, Any],
+    cards: int = MOST_CARDS,
+    follow_links: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Writes `report.json`, `samples.jsonl`, `report.html` and, for pictures beyond 300, `report_files/` into a folder.
+
+    Files of an earlier report there are replaced, other files are left alone. Images are only needed for the gallery:
+    those that are missing are named in the report.
+
+    Args:
+        out: the folder; made if need be.
+        about: `data` (file, sha256, samples_in_file, limit, ...), `answers` (model, adapter, predictions, decoding,
+            ...), `settings` and `versions`, as they are to stand in report.json.
+        cards: samples in the gallery, worst first.
+        progress: called with 1 for each card made.
+
+    Returns:
+        What report.json holds.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as name:
+            staging = Path(name)
+            shown, thumbnails = make_cards(
+                evaluation, image_root, staging, most=cards, follow_links=follow_links, progress=progress
+            )
+            report = summarise(evaluation, about, shown=len(shown), thumbnails=thumbnails)
+            with (staging / "samples.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in sample_rows(evaluation))
+            text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+            (staging / "report.json").write_text(text, encoding="utf-8", newline="\n")
+            (staging / "report.html").write_text(
+                render_page(report, shown, thumbnails), encoding="utf-8", newline="\n", errors="replace"
+            )
+            _put_in_place(staging, out)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or out}: the report could not be written: {error.strerror or error}."
+        ) from error
+    return report
+
+
+def summarise(
+    evaluation: Evaluation, about: Mapping[str, Any], *, shown: int = 0, thumbnails: Thumbnails | None = None
+) -> dict[str, Any]:
+    """What report.json holds."""
+    thumbnails = Thumbnails() if thumbnails is None else thumbnails
+    samples = evaluation.samples
+    outcomes = Counter(evaluation.outcome)
+    statuses = Counter(evaluation.scored.status.tolist())
+    versions = {"python": platform.python_version(), "grounding": __version__}
+    versions |= {name: version(name) for name in LIBRARIES}
+    return {
+        "metrics": evaluation.metrics,
+        "missing_predictions": sum(prediction is None for prediction in evaluation.predictions),
+        "protocol": {"name": evaluation.protocol.name, "changes": list(evaluation.protocol.changes)},
+        "default_metrics": evaluation.default_metrics,
+        "perfect_answers": evaluation.perfect,
+        "statuses": {name: statuses[name] for name in STATUSES},
+        "outcomes": {name: outcomes[name] for name in OUTCOMES},
+        "breakdowns": evaluation.breakdowns,
+        "other_tasks": evaluation.other_tasks,
+        "curve": evaluation.curve,
+        "histogram": evaluation.histogram,
+        "data": {
+            **about["data"],
+            "samples": len(samples),
+            "images": len({sample.image for sample in samples if sample.image is not None}),
+            "present": int((evaluation.scored.truth.count > 0).sum()),
+            "absent": int((evaluation.scored.truth.count == 0).sum()),
+            "true_boxes": len(evaluation.scored.truth.boxes),
+        },
+        "answers": about["answers"],
+        "settings": about["settings"],
+        "intervals": {"level": 0.95, "resamples": RESAMPLES, "wilson_below": FEW},
+        "versions": {**versions, **about["versions"]},
+        "pictures": {
+            "samples_shown": shown,
+            "inside": len(thumbnails.inside),
+            "beside": len(thumbnails.beside),
+            "missing": thumbnails.missing,
+        },
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _put_in_place(staging: Path, out: Path) -> None:
+    """Moves what was made to its final names; the page last, since it is what people open."""
+    pictures = out / FILES
+    if pictures.exists():
+        pictures.rename(staging / "replaced")
+    if (staging / FILES).exists():
+        (staging / FILES).rename(pictures)
+    for name in ("samples.jsonl", "report.json", "report.html"):
+        (staging / name).replace(out / name)
+    shutil.rmtree(staging / "replaced", ignore_errors=True)
