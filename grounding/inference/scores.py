@@ -61,17 +61,19 @@ def box_scores(
 
 
 def tokens_of(start: int, end: int, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> tuple[int, int]:
-    """The tokens ids[first:last] that text[start:end] is made of, a token counting when any character of it is inside.
+    """The tokens ids[first:last] that text[start:end] is made of, a token counting when any part of it is inside.
 
     The text of the first k tokens grows with k, so both ends are found by halving, with a few decodings each.
     """
 
     def length(tokens: int) -> int:
+        """Whole characters in the first tokens: some characters take several."""
         return len(decode(ids[:tokens]).rstrip(UNFINISHED))
 
-    first = bisect_left(range(len(ids) + 1), start + 1, key=length) - 1
-    last = bisect_left(range(len(ids) + 1), end, key=length)
-    return max(first, 0), last
+    first = bisect_left(range(len(ids) + 1), start, key=length)
+    if length(first) > start:
+        first -= 1  # this token holds what stands before, and the beginning
+    return first, bisect_left(range(len(ids) + 1), end, key=length)
 
 
 def _mean(logprobs: Sequence[float], first: int, last: int) -> float:

@@ -1,0 +1,81 @@
+"""A tiny real model, and a scripted one that says what it is told to: for tests of what stands around generation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grounding.models.loading import LoadedModel, build_model
+from grounding.models.tokenizers import train_tokenizer
+
+TEXTS = ["Where is the dog? answer in [[x0,y0,x1,y1]] format. [[086,540,400,760;001,002,003,004]]", "图片中存在一只狗"]
+ARCHITECTURE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "initializer_range": 0.2,
+    "vision_config": {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    },
+}
+
+
+def tiny_model(seed: int = 3, template: str = "base") -> LoadedModel:
+    """Random weights with a large deviation, so that greedy choices are clear; 28-pixel images."""
+    architecture = {**ARCHITECTURE, "template_version": template}
+    return build_model(architecture, train_tokenizer(TEXTS * 3, 420), seed=seed, device="cpu")
+
+
+class Scripted(nn.Module):
+    """Answers the rows of a batch with given token ids, one list a prompt, found by the prompt's ids.
+
+    Every chosen token has the probability `sure` and the rest is shared by all others; then `fail` is raised, if given.
+    """
+
+    def __init__(self, answers: dict[tuple[int, ...], list[int]], vocabulary: int, sure: float = 0.5) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(vocabulary, 2)
+        self.answers, self.vocabulary, self.sure = answers, vocabulary, sure
+        self.fail: Exception | None = None
+        self.batches: list[int] = []
+        self.modes: list[bool] = []
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings
+
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_processor: Sequence[Any],
+        generation_config: Any,
+        **_: Any,
+    ) -> Tensor:
+        if self.fail is not None:
+            raise self.fail
+        self.batches.append(len(input_ids))
+        self.modes.append(self.training)
+        rows = [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(input_ids, attention_mask, strict=True)]
+        wanted = [self.answers[row] for row in rows]
+        sequences = input_ids
+        for step in range(min(generation_config.max_new_tokens, max(map(len, wanted)))):
+            chosen = torch.tensor([ids[step] if step < len(ids) else 0 for ids in wanted])
+            odds = torch.full((len(wanted), self.vocabulary), (1 - self.sure) / (self.vocabulary - 1))
+            odds[torch.arange(len(wanted)), chosen] = self.sure
+            for processor in logits_processor:
+                processor(sequences, odds.log())
+            sequences = torch.cat([sequences, chosen[:, None]], dim=1)
+        return sequences
