@@ -1,0 +1,127 @@
+"""`grounding predict`: one image and phrase; every kind of answer is said plainly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from grounding.cli.main import group
+from grounding.inference.engine import Answer, Request
+from grounding.text import NOT_FOUND
+from tests.inference.scripted import tiny_model
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    Image.new("RGB", (200, 100), "teal").save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replaces the model by one that says `asked["answer"]`, and keeps what it was asked."""
+    box: dict[str, Any] = {"answer": Answer("[[100,100,500,600;000,000,050,050]]", "eos", [-0.25, -1.5])}
+
+    def load(path: Path, **options: Any) -> Any:
+        box.update(path=path, options=options)
+        return tiny
+
+    def answer(model: Any, processor: Any, requests: list[Request], **more: Any) -> Iterator[Answer]:
+        box.update(request=requests[0], more=more)
+        yield box["answer"]
+
+    tiny = tiny_model()
+    monkeypatch.setattr("grounding.models.loading.load_model", load)
+    monkeypatch.setattr("grounding.inference.engine.answer", answer)
+    return box
+
+
+def run(*words: str | Path, status: int = 0) -> Result:
+    result = CliRunner().invoke(group, ["predict", *map(str, words)])
+    assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def test_boxes_in_pixels(image: Path, asked: dict[str, Any]) -> None:
+    said = run(image, "red [cell]", "--model", "m").output
+    assert "2 boxes for “red [cell]”" in said and "(200 x 100)" in said
+    assert "x 20.0 to 100.0, y 10.0 to 60.0 px" in said and "-0.250" in said
+    assert "[[100,100,500,600;000,000,050,050]]" in said
+    assert asked["request"].prompt == "Where is red [cell]? answer in [[x0,y0,x1,y1]] format."
+
+
+def test_json_and_the_picture(image: Path, asked: dict[str, Any], tmp_path: Path) -> None:
+    said = run(image, "cell", "--model", "m", "--json", "--draw", tmp_path / "out.png", "--lang", "zh")
+    found = json.loads(said.stdout)
+    assert found["boxes_px"] == [[20.0, 10.0, 100.0, 60.0], [0.0, 0.0, 10.0, 5.0]]
+    assert found["boxes_grid"][0] == [100, 100, 500, 600]
+    assert found["status"] == "boxes" and found["scores"] == [-0.25, -1.5] and found["size"] == [200, 100]
+    assert "cell" in found["prompt"] and not found["prompt"].isascii()
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (200, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "status", "words"),
+    [
+        (NOT_FOUND["en"], "eos", "not_found", "“cell” was not found."),
+        ("None to be seen", "eos", "not_found", "was not found"),
+        ("It is over there", "eos", "unparsable", "cannot be read: neither a group of boxes"),
+        ("[[100,1", "length", "cut_off", "raise --max-new-tokens"),
+        ("[[100,100,500,600;1,2]]", "eos", "boxes", "could not be read: count"),
+    ],
+)
+def test_every_kind_of_answer(
+    image: Path, asked: dict[str, Any], text: str, finish: Any, status: str, words: str
+) -> None:
+    asked["answer"] = Answer(text, finish)
+    call = [image, "cell", "--model", "m", "--not-found", "None to be seen."]
+    assert words in run(*call).output
+    assert json.loads(run(*call, "--json").stdout)["status"] == status
+
+
+def test_a_prompt_of_ones_own_is_asked_as_it_is(image: Path, asked: dict[str, Any]) -> None:
+    said = run(image, "--prompt", "Where {phrase}?", "--model", "m", "--max-new-tokens", "9").output
+    assert asked["request"].prompt == "Where {phrase}?"
+    assert asked["more"]["max_new_tokens"] == 9
+    assert "for this prompt" in said
+
+
+def test_the_picture_is_seen_upright(asked: dict[str, Any], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (200, 100)).save(tmp_path / "turned.jpg", exif=exif)
+    assert json.loads(run(tmp_path / "turned.jpg", "x", "--model", "m", "--json").stdout)["size"] == [100, 200]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["photo.jpg"], "either a PHRASE or --prompt"),
+        (["photo.jpg", "x", "--prompt", "y"], "either a PHRASE or --prompt"),
+        (["photo.jpg", ""], "phrase is empty"),
+        (["nowhere.jpg", "x"], "no such image file"),
+        (["broken.jpg", "x"], "broken.jpg"),
+        (["photo.jpg", "x", "--draw", "out.txt"], ".png"),
+    ],
+)
+def test_wrong_calls(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    assert message in run(*words, "--model", "m", status=2).output
+
+
+def test_a_real_tiny_model(image: Path, tmp_path: Path) -> None:
+    tiny = tiny_model()
+    tiny.model.save_pretrained(tmp_path / "model")
+    tiny.processor.save_pretrained(tmp_path / "model")
+    said = run(image, "dog", "--model", tmp_path / "model", "--json", "--max-new-tokens", "4", "--device", "cpu")
+    assert json.loads(said.stdout)["status"] in ("cut_off", "unparsable", "boxes")
