@@ -33,12 +33,8 @@ def drawn_samples(seed: int = 0) -> tuple[list[Sample], list[Prediction]]:
             name = f"{image}#{category}"
             answered = [_shaken(rng, box) for box in boxes]
             text = write_boxes(answered, (SIDE, SIDE)).text if answered else NOT_FOUND["en"]
-            samples.append(
-                Sample(
-                    id=name, image=f"{image}.jpg", width=SIDE, height=SIDE, prompt="?", label=text, phrase=str(category),
-                    category=str(category), boxes=boxes, task="phrase_to_boxes", lang="en",
-                )
-            )  # fmt: skip
+            place = {"image": f"{image}.jpg", "width": SIDE, "height": SIDE}
+            samples.append(Sample(id=name, **place, prompt="?", label=text, category=str(category), boxes=boxes))
             predictions.append(Prediction(id=name, text=text, finish="eos"))
     return samples, predictions
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +24,7 @@ from PIL import Image
 from data_tools.records import XYXY, Annotation, Finding, Record, Tally
 from grounding.errors import InputError
 from grounding.geometry import area, as_boxes, clip
-from grounding.samples import resolve_image
+from grounding.samples import DECODING_ERRORS, resolve_image
 
 Frame = Literal["stored", "upright"]
 Advance = Callable[[], None]  # called for each image that is done
@@ -34,21 +32,6 @@ Advance = Callable[[], None]  # called for each image that is done
 ORIENTATION = 0x0112  # EXIF tag; 1 = as stored, 5..8 swap width and height
 SWAPPED = range(5, 9)
 ROUNDING = 1e-6  # px: what x + width in floats may lie over the edge without being counted as clipped
-# What Pillow raises for bytes that are no sound image.
-UNDECODABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 
 class Looked(NamedTuple):
@@ -115,7 +98,7 @@ def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
             # JPEG decodes many times faster at an eighth of the size, and still has to read all of its data.
             image.draft("L", (max(1, size_wh[0] // 8), max(1, size_wh[1] // 8)))
             image.load()
-    except UNDECODABLE as error:
+    except DECODING_ERRORS as error:
         return Looked("unreadable_image", f"{name}: {error}")
     turned = orientation in range(2, 9)
     return Looked(None, "", size_wh, turned, orientation in SWAPPED, hashlib.sha256(content).hexdigest())

@@ -17,7 +17,7 @@ from grounding.errors import InputError
 from grounding.samples.sample import Sample
 
 # What Pillow's decoders are known to raise on broken files; UnidentifiedImageError is an OSError.
-_DECODING_ERRORS = (
+DECODING_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -90,7 +90,7 @@ def _decoding(path: Path, where: str | None = None) -> Iterator[None]:
     """Tells any way in which a file fails to decode as an InputError."""
     try:
         yield
-    except _DECODING_ERRORS as error:
+    except DECODING_ERRORS as error:
         problem = f"the image {path} cannot be read: {error}."
         raise InputError(problem, where=where, fix="Replace it or leave it out.") from error
 
