@@ -26,7 +26,14 @@ class InputError(GroundingError):
     def __init__(self, problem: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.problem, self.where, self.fix = problem, where, fix
         message = f"{where}: {problem}" if where else problem
-        super().__init__(f"{message} {fix}" if fix else message)
+        super().__init__(_sentences(message, fix) if fix else message)
+
+
+def _sentences(message: str, fix: str) -> str:
+    """The message, ended as a sentence, and what to do."""
+    if message.endswith("\n"):
+        return message + fix
+    return f"{message}{'' if message[-1:] in '.!?。' else '.'} {fix}"
 
 
 class ManyErrors(InputError):
@@ -38,7 +45,7 @@ class ManyErrors(InputError):
         lines += [f"  - {problem}" for problem in problems[:shown]]
         if len(problems) > shown:
             lines.append(f"  ... and {len(problems) - shown} more")
-        super().__init__("\n".join(lines), fix=f"\n{fix}" if fix else None)
+        super().__init__("\n".join(lines) + ("\n" if fix else ""), fix=fix)
 
 
 class RunError(GroundingError):
