@@ -1,4 +1,4 @@
-"""Which expert a token belongs to, where it stands for rope, and whom it may see when branches share a prefix.
+"""Which expert a token belongs to, where it stands for rope, and what predicts it when branches share a prefix.
 
 Works on token types and branch numbers alone; knows nothing of weights, ids or words.
 """
@@ -51,26 +51,6 @@ def image_position_ids(token_type_ids: Tensor, attention_mask: Tensor | None = N
     steps = text | first_patch
     steps[:, 0] = False
     return steps.cumsum(-1)
-
-
-def branch_visibility(branch_ids: Tensor) -> Tensor:
-    """Whom each token sees when several branches stand behind one prefix.
-
-    Query i sees key j when j <= i and j's branch is 0 (the prefix) or i's own. Padding (-1) sees itself only, which
-    keeps its softmax finite.
-
-    Args:
-        branch_ids: int64[B, T], 0 prefix, 1..K branch, -1 padding.
-
-    Returns:
-        bool[B, 1, T, T], True = visible.
-    """
-    query, key = branch_ids[:, :, None], branch_ids[:, None, :]
-    tokens = branch_ids.shape[1]
-    causal = torch.ones(tokens, tokens, dtype=torch.bool, device=branch_ids.device).tril()
-    itself = torch.eye(tokens, dtype=torch.bool, device=branch_ids.device)
-    visible = causal & ((key == 0) | (key == query)) & (query >= 0)
-    return (visible | itself)[:, None]
 
 
 def branch_position_ids(token_type_ids: Tensor, branch_ids: Tensor) -> Tensor:
