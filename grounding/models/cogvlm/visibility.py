@@ -72,7 +72,7 @@ class BranchSight(NamedTuple):
         key, value = torch.cat([shared, branch[1:]], dim=3).unbind(0)
         of_branch = kernel(branch[0], key, value, self.branch_mask).flatten(0, 1)
         if self.prefix_read:
-            of_prefix = kernel(*prefix.unbind(0), self.prefix_mask).flatten(0, 1)
+            of_prefix = kernel(prefix[0], prefix[1], prefix[2], self.prefix_mask).flatten(0, 1)
         else:
             of_prefix = of_branch.new_zeros(rows * columns, of_branch.shape[-1])
         return torch.cat([of_prefix, of_branch]).index_select(0, self.slots)
