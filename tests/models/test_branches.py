@@ -168,10 +168,12 @@ def test_a_prefix_behind_a_branch_is_refused() -> None:
     branch_ids = torch.tensor([[0, 1, 0, 1]])
     with pytest.raises(ValueError, match="before all branches"):
         branch_sight(branch_ids, token_layout(1, 4, None, branch_ids >= 0), lambda _: None)
+    with pytest.raises(ValueError, match="numbered 1 to K"):
+        branch_sight(branch_ids * 9, token_layout(1, 4, None, branch_ids >= 0), lambda _: None)
 
 
 def test_the_last_layer_works_for_the_readers_alone(tiny: LoadedModel, pixels: Tensor) -> None:
-    """Its language MLP sees the predictors of labels, its vision MLP nothing; the layers before see everything."""
+    """Its language MLP sees the predictors of labels, its vision MLP nothing; the layers before what these can see."""
     group = groups_of(tiny, QUERIES)[0]
     seen: list[tuple[str, int]] = []
     for number, layer in enumerate(tiny.model.model.layers):
@@ -185,7 +187,7 @@ def test_the_last_layer_works_for_the_readers_alone(tiny: LoadedModel, pixels: T
     tiny.model(**batch, pixel_values=pixels[:1], label_logits_only=True).loss.backward()
     assert dict(seen) == {
         "0.vision_mlp": patches,
-        "0.language_mlp": columns - patches,
+        "0.language_mlp": columns - patches - len(group),  # the end of an answer predicts nothing
         "1.vision_mlp": 0,
         "1.language_mlp": labels,
     }

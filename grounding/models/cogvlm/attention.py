@@ -124,7 +124,8 @@ class CogVLMAttention(nn.Module):
         fused = layout.route(tokens, self.vision_expert_query_key_value, self.language_expert_query_key_value)
         # Rows of a fused matrix: all of q, then k, then v; inside each, head after head.
         heads = fused.unflatten(-1, (3, self.heads, self.head_size))
-        heads = torch.cat([rotate(heads[:, :2], *rope), heads[:, 2:]], dim=1)
+        turning, value = heads.split([2, 1], dim=1)
+        heads = torch.cat([rotate(turning, *rope), value], dim=1)
 
         def kernel(query: Tensor, key: Tensor, value: Tensor, mask: Any) -> Tensor:
             return attend(self, self.config, query, key, value, mask)

@@ -25,6 +25,7 @@ from grounding.models.cogvlm.positions import (
     branch_position_ids,
     image_position_ids,
     predictor_of,
+    reach_of,
 )
 from grounding.models.cogvlm.visibility import RowSight, Sight, branch_sight
 from grounding.models.cogvlm.vision import CogVLMVisionTower
@@ -63,7 +64,7 @@ class CogVLMModel(CogVLMPreTrainedModel):
 
         Args:
             read: int64[M], the places (row * T + column) whose last state is wanted: the last layer then works out only
-                these, and `last_hidden_state` is float[M, D].
+                these, no layer what none of them sees, and `last_hidden_state` is float[M, D].
         """
         embeddings = self._embed(input_ids, inputs_embeds, token_type_ids, pixel_values)
         rows, columns = embeddings.shape[:2]
@@ -77,6 +78,10 @@ class CogVLMModel(CogVLMPreTrainedModel):
         if position_ids is None:
             types = torch.full((rows, columns), LANGUAGE, device=embeddings.device)
             position_ids = _positions(types if token_type_ids is None else token_type_ids, real, branch_ids, past)
+        if read is not None:
+            needed = reach_of(read, branch_ids, rows, columns)
+            real = needed if real is None else needed & real
+            branch_ids = None if branch_ids is None else branch_ids.where(real, -1)
         layout = token_layout(rows, columns, token_type_ids, real)
         if past == 0 and real is not None and attention_mask is not None and _only_on_the_right(real):
             attention_mask = None  # causality hides it from every real token, and kernels without a mask are faster

@@ -89,3 +89,23 @@ def predictor_of(branch_ids: Tensor | None, rows: Tensor, columns: Tensor) -> Te
     prefix_end = (index * (branch_ids == 0)).amax(-1)
     starts_branch = branch_ids[rows, before] != branch_ids[rows, columns]
     return torch.where(starts_branch & (branch_ids[rows, columns] > 0), prefix_end[rows], before)
+
+
+def reach_of(read: Tensor, branch_ids: Tensor | None, rows: int, columns: int) -> Tensor:
+    """What the states at some places can depend on: a row or branch up to its last such place, and every prefix.
+
+    Args:
+        read: int64[M], places (row * T + column).
+        branch_ids: int64[B, T], or None where rows are single sequences.
+        rows, columns: B and T.
+
+    Returns:
+        bool[B, T].
+    """
+    column = torch.arange(columns, device=read.device).expand(rows, columns)
+    branch = torch.ones_like(column) if branch_ids is None else branch_ids.clamp(min=0)
+    last_read = torch.full((rows, columns + 1), -1, device=read.device)
+    group = (read // columns) * (columns + 1) + branch.flatten()[read]
+    last_read = last_read.flatten().scatter_reduce(0, group, read % columns, "amax").unflatten(0, (rows, columns + 1))
+    reached = column <= last_read.gather(1, branch)
+    return reached if branch_ids is None else reached | (branch_ids == 0)

@@ -66,16 +66,22 @@ class BranchSight(NamedTuple):
         (rows, columns), (groups, length) = self.prefixes, self.branches
         places = heads.new_zeros(rows * columns + groups * length, *heads.shape[1:]).index_copy_(0, self.slots, heads)
         in_prefix, in_branch = places.split([rows * columns, groups * length])
-        prefix = in_prefix.unflatten(0, self.prefixes).permute(2, 0, 3, 1, 4)
-        branch = in_branch.unflatten(0, self.branches).permute(2, 0, 3, 1, 4)
-        shared = prefix[1:].expand(-1, groups, -1, -1, -1) if rows == 1 else prefix[1:].index_select(1, self.owner)
-        key, value = torch.cat([shared, branch[1:]], dim=3).unbind(0)
-        of_branch = kernel(branch[0], key, value, self.branch_mask).flatten(0, 1)
+        query, key, value = in_prefix.unflatten(0, self.prefixes).permute(2, 0, 3, 1, 4).unbind(0)
+        own_query, own_key, own_value = in_branch.unflatten(0, self.branches).permute(2, 0, 3, 1, 4).unbind(0)
+        seen_key = torch.cat([self._of_owner(key), own_key], dim=2)
+        seen_value = torch.cat([self._of_owner(value), own_value], dim=2)
+        of_branch = kernel(own_query, seen_key, seen_value, self.branch_mask).flatten(0, 1)
         if self.prefix_read:
-            of_prefix = kernel(prefix[0], prefix[1], prefix[2], self.prefix_mask).flatten(0, 1)
+            of_prefix = kernel(query, key, value, self.prefix_mask).flatten(0, 1)
         else:
             of_prefix = of_branch.new_zeros(rows * columns, of_branch.shape[-1])
         return torch.cat([of_prefix, of_branch]).index_select(0, self.slots)
+
+    def _of_owner(self, prefix: Tensor) -> Tensor:
+        """[B, H, P, d] to what each branch sees of it, [G, H, P, d]."""
+        if len(prefix) == 1:
+            return prefix.expand(len(self.owner), -1, -1, -1)
+        return prefix.index_select(0, self.owner)
 
     def read_by(self, tokens: Tensor) -> BranchSight:
         """This where only what these tokens (int64[M], in the list) see is read: prefixes without one are left out."""
@@ -97,9 +103,11 @@ def branch_sight(branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[
         prefix_mask: the mask for causal rows of so many columns, as the attention implementation wants it.
 
     Raises:
-        ValueError: a token of the prefix stands behind one of a branch.
+        ValueError: a token of the prefix stands behind one of a branch, or branches are not counted from 1.
     """
     rows, columns = branch_ids.shape
+    if int(branch_ids.max()) > columns:
+        raise ValueError(f"branches are numbered 1 to K, K at most {columns}; one has the number {branch_ids.max()}")
     in_prefix, in_branch = branch_ids == 0, branch_ids > 0
     if bool((in_branch.cumsum(-1).bool() & in_prefix).any()):
         raise ValueError("the prefix (branch 0) must stand before all branches of its row")
