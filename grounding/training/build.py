@@ -142,9 +142,10 @@ def training_arguments(settings: FinetuneSettings) -> TrainingArguments:
     on_cpu = settings.model.device == "cpu" or not torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=settings.output,
-        per_device_train_batch_size=training.micro_batch,
+        # A batch of the loader is all that a process does in a step; the trainer takes it apart (see `collate`).
+        per_device_train_batch_size=-(-training.effective_batch // processes),
+        gradient_accumulation_steps=1,
         per_device_eval_batch_size=settings.evaluation.batch,
-        gradient_accumulation_steps=accumulation(settings, processes),
         learning_rate=training.learning_rate,
         lr_scheduler_type=SCHEDULES[training.schedule],
         warmup_steps=training.warmup,

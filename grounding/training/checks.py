@@ -28,6 +28,7 @@ class TokenStatistics:
         samples: how many; of these `text_only` have no image.
         label_mean, label_max: of labels with their end token.
         longest: the longest whole sequence, image block included.
+        above_budget: sequences of more than `pack_tokens` tokens.
     """
 
     samples: int
@@ -35,6 +36,7 @@ class TokenStatistics:
     label_mean: float
     label_max: int
     longest: int
+    above_budget: int
 
 
 def check_data(
@@ -44,6 +46,7 @@ def check_data(
     max_label_tokens: int,
     max_positions: int,
     decode_images: bool,
+    pack_tokens: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> TokenStatistics:
     """See that every sample can be trained as it is.
@@ -51,11 +54,13 @@ def check_data(
     Args:
         max_label_tokens: longest label allowed, its end token included.
         max_positions: positions of the model; an image takes three of them, however many patches it has.
+        pack_tokens: most tokens of a row that prompts share; None where none do.
         decode_images: decode every image; otherwise only see that its file is there, below the root.
         progress: is told the number of samples done since the last call.
 
     Raises:
         ManyErrors: every sample that cannot be trained, with the reason.
+        InputError: not one sample fits into `pack_tokens`.
     """
     problems: list[str] = []
     lengths: list[tuple[int, int]] = []
@@ -82,7 +87,15 @@ def check_data(
             fix="Nothing was trained or cut; mend the data or the settings.",
         )
     labels, wholes = (np.array(column) for column in zip(*lengths, strict=True))
-    return TokenStatistics(len(lengths), text_only, float(labels.mean()), int(labels.max()), int(wholes.max()))
+    above = int((wholes > pack_tokens).sum()) if pack_tokens is not None else 0
+    if above == len(wholes):
+        raise InputError(
+            f"no sample fits into {pack_tokens:,} tokens: the shortest takes {wholes.min():,}, of them "
+            f"{processor.image_token_count:,} for an image",
+            where="training.pack_tokens",
+            fix=f"Set it to {wholes.max():,} or more, better several prompts more, or training.pack=false.",
+        )
+    return TokenStatistics(len(lengths), text_only, float(labels.mean()), int(labels.max()), int(wholes.max()), above)
 
 
 def _history_problems(dataset: Dataset, processor: CogVLMProcessor) -> Iterator[str]:

@@ -5,7 +5,7 @@ Knows samples and the processor's `encode`; it does not know batches, order or l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,18 +20,32 @@ from grounding.samples import Dataset, Sample, open_image, read_dataset
 from grounding.settings import DataSource
 
 
+class Picture(NamedTuple):
+    """What the pixels of an example are made from: equal pictures give equal pixels."""
+
+    image_root: Path
+    image: str
+    upright: bool
+
+
 class Example(NamedTuple):
-    """One sample, encoded.
+    """One sample, encoded; its image is not opened before it is asked for.
 
     Attributes:
         encoded: input_ids, token_type_ids and labels, each a list of T ints.
-        pixels: float32[3, S, S], or None for text only.
+        picture: None for text only.
         task: as the sample says.
     """
 
     encoded: Encoded
-    pixels: Tensor | None
+    picture: Picture | None
     task: str
+    load: Callable[[], Tensor]
+
+    @property
+    def pixels(self) -> Tensor | None:
+        """float32[3, S, S], read from the file each time; None for text only."""
+        return None if self.picture is None else self.load()
 
 
 class SampleDataset(torch.utils.data.Dataset[Example]):
@@ -46,10 +60,24 @@ class SampleDataset(torch.utils.data.Dataset[Example]):
 
     def __getitem__(self, index: int) -> Example:
         sample = self.samples[index]
-        pixels = None
-        if sample.image is not None:
-            pixels = self.processor.preprocess_image(open_image(self.image_root, sample))
-        return Example(encode_sample(sample, self.processor), pixels, sample.task)
+
+        def load() -> Tensor:
+            return self.processor.preprocess_image(open_image(self.image_root, sample))
+
+        encoded = encode_sample(sample, self.processor)
+        return Example(encoded, picture_of(sample, self.image_root), sample.task, load)
+
+
+def picture_of(sample: Sample, image_root: Path) -> Picture | None:
+    """The picture that a sample is about; None for text only."""
+    return None if sample.image is None else Picture(image_root, sample.image, sample.upright)
+
+
+def picture_numbers(datasets: Iterable[Dataset]) -> list[int]:
+    """For every sample, the datasets laid end to end, the number of its picture; -1 for text only."""
+    numbers: dict[Picture, int] = {}
+    pictures = [picture_of(sample, data.image_root) for data in datasets for sample in data.samples]
+    return [-1 if picture is None else numbers.setdefault(picture, len(numbers)) for picture in pictures]
 
 
 def encode_sample(sample: Sample, processor: CogVLMProcessor) -> Encoded:

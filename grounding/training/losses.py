@@ -28,14 +28,15 @@ class LossByKind:
 
         Args:
             label_logits: float[M, V], where a label is predicted, in row order (the model's `label_logits_only`).
-            labels: int64[B, T], -100 where there is none. token_type_ids: int64[B, T]. tasks: int64[B].
+            labels: int64[B, T], -100 where there is none. token_type_ids: int64[B, T].
+            tasks: int64[B, T], the task that each token belongs to.
         """
         rows, columns = (labels[:, 1:] != -100).nonzero(as_tuple=True)
         nats = nn.functional.cross_entropy(label_logits.float(), labels[rows, columns + 1], reduction="none")
         entries = torch.stack([nats, torch.ones_like(nats)], dim=1).double()
         kinds = torch.where(token_type_ids.any(dim=1), 0, 1)
         self.sums.index_add_(0, kinds[rows], entries)
-        self.sums.index_add_(0, len(KINDS) + tasks[rows], entries)
+        self.sums.index_add_(0, len(KINDS) + tasks[rows, columns + 1], entries)
 
     def take(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Mean loss a label token in nats: `loss`, `loss_<kind>`, and `loss_task_<task>` where there are several tasks.

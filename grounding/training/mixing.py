@@ -5,11 +5,14 @@ Knows sizes and shares only; it does not know what a sample is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+Arrange = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
+"""The indices of an epoch, and what to draw from, to an order."""
 
 
 def draws_per_epoch(sizes: Sequence[int], shares: Sequence[float | None]) -> list[int]:
@@ -26,15 +29,21 @@ def draws_per_epoch(sizes: Sequence[int], shares: Sequence[float | None]) -> lis
 
 
 class MixtureSampler(torch.utils.data.Sampler[int]):
-    """Indices into the datasets laid end to end, shuffled anew each epoch.
+    """Indices into the datasets laid end to end, shuffled or arranged anew each epoch.
 
     A dataset of which an epoch takes a part goes on where the last epoch stopped, so that none of its samples comes a
     second time before all came once. Two samplers with the same arguments give the same order, whatever was drawn
     before: a resumed run sees what an uninterrupted one does.
     """
 
-    def __init__(self, sizes: Sequence[int], shares: Sequence[float | None], seed: int) -> None:
-        self.sizes, self.seed, self.epoch = list(sizes), seed, 0
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        shares: Sequence[float | None],
+        seed: int,
+        arrange: Arrange = lambda indices, rng: rng.permutation(indices),
+    ) -> None:
+        self.sizes, self.seed, self.epoch, self.arrange = list(sizes), seed, 0, arrange
         self.draws = draws_per_epoch(sizes, shares)
 
     def __len__(self) -> int:
@@ -55,7 +64,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
             for number, (start, draws) in enumerate(zip(starts, self.draws, strict=True))
         ]
         mixed = np.concatenate(parts).astype(np.int64)
-        return mixed[np.random.default_rng([self.seed, 0, epoch]).permutation(len(mixed))]
+        return self.arrange(mixed, np.random.default_rng([self.seed, 0, epoch]))
 
     def _slice(self, number: int, begin: int, count: int) -> NDArray[np.int64]:
         """`count` indices of one dataset from place `begin` of its endless row of shuffled passes."""

@@ -28,11 +28,12 @@ from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
-from grounding.training.dataset import SampleDataset, read_sources
+from grounding.training.dataset import SampleDataset, picture_numbers, read_sources
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
-from grounding.training.summary import say_data, say_steps, say_trainable
+from grounding.training.steps import arrange_together
+from grounding.training.summary import say_data, say_packing, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
 
 # From the processor, validation samples, and what is told how many of them were answered since the last call, to a
@@ -87,6 +88,8 @@ def run(
 
     train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
+    pictures, effective = picture_numbers(train), settings.training.effective_batch
+    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
     with progress_bars() as bars:
@@ -100,15 +103,18 @@ def run(
                 max_label_tokens=settings.data.max_label_tokens,
                 max_positions=model.config.max_position_embeddings,
                 decode_images=settings.data.check_images,
+                pack_tokens=pack_tokens,
                 progress=lambda done: bars.advance(checking, done),
             )
             say(say_data(train, val, statistics, processor))
+            say(say_packing(pictures, settings, statistics))
         model = make_trainable(model, settings)
         say(say_trainable(model, settings))
         sampler = MixtureSampler(
             [len(data.samples) for data in train],
             [source.share for source in settings.data.train],
             settings.training.seed,
+            *([arrange_together(pictures, effective, arguments.world_size)] if settings.training.pack else []),
         )
         asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
         say(say_steps(settings, arguments, sampler, val, asked))
@@ -125,10 +131,12 @@ def run(
             arguments,
             train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor) for data in train]),
             sampler=sampler,
-            collate=collator(processor),
+            effective_batch=effective,
+            collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),
             folder=folder,
             write_model=model_writer(model, processor),
             val=SampleDataset(val[0].samples, val[0].image_root, processor) if val else None,
+            collate_val=collator(processor, pack_tokens=pack_tokens),
             evaluate=evaluate_factory(processor, asked, answer_bar(bars, len(asked.samples)))
             if evaluate_factory and asked
             else None,

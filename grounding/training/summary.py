@@ -14,8 +14,10 @@ from transformers import TrainingArguments
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
+from grounding.training.build import accumulation
 from grounding.training.checks import TokenStatistics
 from grounding.training.mixing import MixtureSampler
+from grounding.training.steps import TEXT_ONLY, step_sizes
 from grounding.tuning.freeze import count_parameters
 
 
@@ -29,6 +31,23 @@ def say_data(
         f"Data: {sets}{held_out}; {statistics.text_only:,} of all have no image.\n"
         f"Tokens: {processor.image_token_count:,} an image; labels {statistics.label_mean:.1f} on average, "
         f"{statistics.label_max:,} at most; the longest sequence {statistics.longest:,}."
+    )
+
+
+def say_packing(pictures: Sequence[int], settings: FinetuneSettings, statistics: TokenStatistics) -> str:
+    """How many prompts may share an image.
+
+    Args:
+        pictures: the number of each sample's picture, -1 for text only.
+    """
+    training = settings.training
+    prompts, images = sum(picture >= 0 for picture in pictures), len({*pictures} - {TEXT_ONLY})
+    if not training.pack or not images:
+        return "Packing: none, a row for each prompt."
+    longer = f"; {statistics.above_budget:,} longer samples have rows of their own" if statistics.above_budget else ""
+    return (
+        f"Packing: {prompts:,} prompts about {images:,} images, {prompts / images:.1f} an image; those that meet in a "
+        f"step share a row of at most {training.pack_tokens:,} tokens{longer}."
     )
 
 
@@ -49,7 +68,7 @@ def say_steps(
 ) -> str:
     """How long it takes, in steps, and what is looked at between them."""
     effective = settings.training.effective_batch
-    an_epoch = math.ceil(len(sampler) / effective)
+    an_epoch = len(step_sizes(len(sampler), effective, arguments.world_size))
     steps = settings.training.max_steps or math.ceil(settings.training.epochs * an_epoch)
     mixture = f" ({' + '.join(f'{draws:,}' for draws in sampler.draws)})" if len(sampler.draws) > 1 else ""
     every = settings.evaluation.every
@@ -64,7 +83,15 @@ def say_steps(
             else f"{by_loss}, without answering: the lowest loss is kept."
         )
     return (
-        f"Steps: {steps:,}, {an_epoch:,} an epoch of {len(sampler):,} prompts{mixture}; effective batch {effective} = "
-        f"{settings.training.micro_batch} at once x {arguments.gradient_accumulation_steps} accumulated x "
-        f"{arguments.world_size} processes.\n{judged}"
+        f"Steps: {steps:,}, {an_epoch:,} an epoch of {len(sampler):,} prompts{mixture}; effective batch "
+        f"{effective}{_at_once(settings, arguments.world_size)}.\n{judged}"
     )
+
+
+def _at_once(settings: FinetuneSettings, processes: int) -> str:
+    """How the prompts of a step are spread."""
+    training = settings.training
+    if training.pack:
+        return f" over {processes} processes, {training.micro_batch} rows at once"
+    accumulated = accumulation(settings, processes)
+    return f" = {training.micro_batch} at once x {accumulated} accumulated x {processes} processes"

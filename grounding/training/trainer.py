@@ -9,22 +9,26 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from grounding.errors import RunError
+from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.training.choice import SCORE, best_step, checkpoint_score
-from grounding.training.collate import Batch
+from grounding.training.collate import Batch, Collate
 from grounding.training.dataset import Example, SampleDataset
 from grounding.training.losses import LossByKind
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, disk_errors
+from grounding.training.steps import StepSampler
 
 # The model to numbers between 0 and 1, `grec_50` among them: answers validation samples and scores the answers.
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -37,10 +41,12 @@ class GroundingTrainer(Trainer):
         model: on any device; moved to the run's.
         args: made by `run.training_arguments`; its strategies are "no", since the callbacks decide what happens when.
         train: what `sampler` gives indices into.
-        collate: examples to a batch.
+        sampler: the order of an epoch; `effective_batch` of its prompts, over all processes, make an optimiser step.
+        collate: the examples of a step to the batches that are run one after the other.
         folder: where checkpoints go.
         write_model: saves the model into a folder.
         val: evaluated by loss; None evaluates nothing.
+        collate_val: the examples that are evaluated at once to batches; `collate` when left out.
         evaluate: evaluates by answering; None leaves that out.
         keep: newest checkpoints kept besides the best.
     """
@@ -52,10 +58,12 @@ class GroundingTrainer(Trainer):
         *,
         train: torch.utils.data.Dataset[Example],
         sampler: MixtureSampler,
-        collate: Callable[[Sequence[Example]], Batch],
+        effective_batch: int,
+        collate: Collate,
         folder: RunFolder,
         write_model: Callable[[Path], None],
         val: SampleDataset | None = None,
+        collate_val: Collate | None = None,
         evaluate: Evaluate | None = None,
         keep: int = 2,
         callbacks: Sequence[TrainerCallback] = (),
@@ -64,12 +72,35 @@ class GroundingTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.sampler, self.val, self.answer_and_score = sampler, val, evaluate
+        self.steps = StepSampler(sampler, effective_batch, args.process_index, args.world_size)
+        self.collate_val = collate_val or collate
         self.folder, self.write_model, self.keep = folder, write_model, keep
         self.losses = LossByKind(self.args.device)
         self.checkpoint_root: Path | None = None
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> MixtureSampler:
-        return self.sampler
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The batches of one step at a time, of this process alone: there is nothing left to spread over processes."""
+        assert self.train_dataset is not None
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.steps,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def training_step(
+        self, model: nn.Module, inputs: Sequence[Batch], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Forward and backward of one optimiser step, batch after batch; its loss."""
+        labels = sum(int((batch["labels"][:, 1:] != NO_LABEL).sum()) for batch in inputs)
+        label_tokens = self._sum_over_processes(torch.tensor(labels, device=self.args.device))
+        losses = []
+        for number, batch in enumerate(inputs, start=1):
+            last = number == len(inputs)
+            with nullcontext() if last else self.accelerator.no_sync(model):  # processes add up their sums once
+                losses.append(super().training_step(model, batch, label_tokens))
+        return torch.stack(losses).sum()
 
     def compute_loss(
         self,
@@ -147,14 +178,15 @@ class GroundingTrainer(Trainer):
     def _validation_batches(self, val: SampleDataset) -> Iterator[Batch]:
         """This process's part of val, each sample in exactly one process."""
         part = torch.utils.data.Subset(val, range(self.args.process_index, len(val), self.args.world_size))
-        loader = torch.utils.data.DataLoader(
+        loader: DataLoader[Any] = DataLoader(
             part,
             batch_size=self.args.per_device_eval_batch_size,
-            collate_fn=self.data_collator,
+            collate_fn=self.collate_val,
             num_workers=self.args.dataloader_num_workers,
         )
-        for batch in loader:
-            yield self._prepare_inputs(batch)
+        for batches in loader:
+            for batch in batches:
+                yield self._prepare_inputs(batch)
 
     def _answers(self, model: nn.Module, answer_and_score: Evaluate) -> dict[str, float]:
         """What the first process finds, known to all, so that all take the same decisions."""

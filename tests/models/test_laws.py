@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from grounding.models.cogvlm.positions import branch_position_ids, branch_visibility, image_position_ids
+from grounding.models.cogvlm.positions import image_position_ids
 from grounding.models.cogvlm.processor import Encoded
-from grounding.models.loading import LoadedModel, build_model
+from grounding.models.loading import LoadedModel
 
 TINY = {"atol": 1e-5, "rtol": 1e-4}
 """float32 rounding of a model whose logits are of order 1."""
@@ -80,7 +80,7 @@ def test_padding_on_the_right_needs_no_mask(tiny: LoadedModel, encoded: list[Enc
     """Attention runs without a mask where causality says the same, so that kernels without one can be used."""
     masks: list[Any] = []
     tiny.model.model.layers[0].register_forward_pre_hook(
-        lambda _, __, inputs: masks.append(inputs["mask"]), with_kwargs=True
+        lambda _, __, inputs: masks.append(inputs["sight"].mask), with_kwargs=True
     )
     for side in ("right", "left"):
         tiny.model(**tiny.processor.pad(encoded, side=side), pixel_values=pixels)
@@ -120,69 +120,6 @@ def test_loss_without_any_label_is_zero(tiny: LoadedModel, batch: dict[str, Tens
         output = tiny.model(**batch | {"labels": torch.full_like(batch["labels"], -100)}, label_logits_only=saving)
         assert output.loss.item() == 0
         assert all(not value.any() for value in gradients(tiny.model, output.loss).values())
-
-
-def packed(tiny: LoadedModel, groups: list[list[Encoded]]) -> dict[str, Tensor]:
-    """Several answers behind one prefix per row: [prefix][rest of the first][rest of the second]..."""
-    rows: list[dict[str, list[int]]] = []
-    for group in groups:
-        prefix = 1 + sum(group[0].token_type_ids)
-        row = {"input_ids": group[0].input_ids[:prefix], "token_type_ids": group[0].token_type_ids[:prefix]}
-        row |= {"labels": [-100] * prefix, "branch_ids": [0] * prefix}
-        for number, one in enumerate(group, start=1):
-            row["input_ids"] += one.input_ids[prefix:]
-            row["token_type_ids"] += one.token_type_ids[prefix:]
-            row["labels"] += (one.labels or [])[prefix:]
-            row["branch_ids"] += [number] * (len(one) - prefix)
-        rows.append(row)
-    width = max(len(row["input_ids"]) for row in rows)
-    fill = {"input_ids": 0, "token_type_ids": 0, "labels": -100, "branch_ids": -1}
-    return {
-        name: torch.tensor([row[name] + [value] * (width - len(row[name])) for row in rows])
-        for name, value in fill.items()
-    }
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("empty_prompt", [False, True])
-def test_packed_is_separate(
-    architecture: dict[str, Any], tiny: LoadedModel, pixels: Tensor, attention: str, empty_prompt: bool
-) -> None:
-    """Rows with 3, 1 and 2 branches, one without an image: loss sum and all gradients as in single sequences."""
-    loaded = build_model(architecture, tiny.processor, seed=3, attention=attention, device="cpu")
-    queries = [["Where is the dog?", "" if empty_prompt else "cat?", "2"], ["汽车"], ["what", "no image here"]]
-    images = [True, True, False]
-    groups = [
-        [tiny.processor.encode(query, has_image=image, answer=f"[[{len(query):03}]]") for query in group]
-        for group, image in zip(queries, images, strict=True)
-    ]
-    batch = packed(tiny, groups)
-    together = loaded.model(**batch, pixel_values=pixels[:2], num_items_in_batch=1, label_logits_only=True)
-    alone = [one for group in groups for one in group]
-    repeated = pixels[[0, 0, 0, 1]]
-    apart = loaded.model(**tiny.processor.pad(alone), pixel_values=repeated, num_items_in_batch=1)
-    torch.testing.assert_close(together.loss, apart.loss, **TINY)
-    torch.testing.assert_close(
-        together.loss, loaded.model(**batch, pixel_values=pixels[:2], num_items_in_batch=1).loss, **TINY
-    )
-    found, expected = gradients(loaded.model, together.loss), gradients(loaded.model, apart.loss)
-    for name, value in expected.items():  # a sum over a hundred tokens: errors grow with the gradient's own size
-        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5 * (1 + float(value.abs().max())))
-
-
-def test_branch_positions_and_visibility() -> None:
-    types = torch.tensor([[0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], [0] * 11])
-    branches = torch.tensor([[0, 0, 0, 0, 0, 0, 1, 1, 2, -1, -1], [0, 1, 1, 2, 2, 3, 3, 3, -1, -1, -1]])
-    assert branch_position_ids(types, branches).tolist() == [
-        [0, 1, 2, 2, 2, 3, 4, 5, 4, 0, 0],
-        [0, 1, 2, 1, 2, 1, 2, 3, 0, 0, 0],
-    ]
-    seen = branch_visibility(branches)
-    assert seen.shape == (2, 1, 11, 11)
-    for row, query, key in torch.cartesian_prod(torch.arange(2), torch.arange(11), torch.arange(11)).tolist():
-        mine, theirs = int(branches[row, query]), int(branches[row, key])
-        allowed = key <= query and theirs in (0, mine) and mine >= 0
-        assert bool(seen[row, 0, query, key]) == (allowed or query == key)
 
 
 def test_positions_with_masks() -> None:

@@ -50,18 +50,19 @@ def test_any_iterable_of_samples_will_do(scenes: Path, processor: CogVLMProcesso
 def test_a_mixed_batch_has_its_images_in_row_order(dataset: SampleDataset, processor: CogVLMProcessor) -> None:
     order = [6, 0, 7, 2]  # text, image, text, image
     examples = [dataset[index] for index in order]
-    batch = collator(processor)(examples)
+    (batch,) = collator(processor)(examples)
     assert batch["token_type_ids"].any(dim=1).tolist() == [False, True, False, True]
     pixels = [example.pixels for example in examples if example.pixels is not None]
     assert torch.equal(batch["pixel_values"], torch.stack(pixels))
-    assert batch["tasks"].tolist() == [TASKS.index(name) for name in ("text", "phrase_to_boxes") * 2]
+    assert batch["tasks"][:, 0].tolist() == [TASKS.index(name) for name in ("text", "phrase_to_boxes") * 2]
     lengths = batch["attention_mask"].sum(dim=1).tolist()
     assert lengths == [len(example.encoded) for example in examples]
     assert all(batch["attention_mask"][row, :length].all() for row, length in enumerate(lengths))
 
 
 def test_a_batch_without_images_has_no_pixels(dataset: SampleDataset, processor: CogVLMProcessor) -> None:
-    assert "pixel_values" not in collator(processor)([dataset[6], dataset[7]])
+    (batch,) = collator(processor)([dataset[6], dataset[7]])
+    assert "pixel_values" not in batch
 
 
 def test_losses_by_kind_and_task_are_those_of_their_rows_alone(
@@ -71,7 +72,7 @@ def test_losses_by_kind_and_task_are_those_of_their_rows_alone(
     losses, device = LossByKind(torch.device("cpu")), torch.device("cpu")
 
     def mean(indices: list[int]) -> float:
-        batch = collator(processor)([dataset[index] for index in indices])
+        (batch,) = collator(processor)([dataset[index] for index in indices])
         tasks = batch.pop("tasks")
         with torch.no_grad():
             output = model(**batch, label_logits_only=True)
@@ -94,7 +95,7 @@ def test_losses_by_kind_and_task_are_those_of_their_rows_alone(
 def test_one_task_alone_is_not_repeated() -> None:
     losses = LossByKind(torch.device("cpu"))
     logits, labels = torch.zeros(2, 4), torch.tensor([[-100, 1, 2]])
-    losses.add(logits, labels, torch.tensor([[0, 1, 0]]), torch.tensor([0]))
+    losses.add(logits, labels, torch.tensor([[0, 1, 0]]), torch.zeros_like(labels))
     found = losses.take(lambda values: values)
     assert set(found) == {"loss", "loss_image"}
     assert found["loss"] == pytest.approx(float(nn.functional.cross_entropy(logits, torch.tensor([1, 2]))))

@@ -85,7 +85,7 @@ def gradients(make_settings: MakeSettings, checkpointing: bool) -> dict[str, Ten
     model, processor = make_model(settings, data, None)
     make_trainable(model, settings).train()
     dataset = SampleDataset(data[0].samples, data[0].image_root, processor)
-    batch = collator(processor)([dataset[index] for index in (0, 6, 1)])
+    (batch,) = collator(processor, pack_tokens=2048)([dataset[index] for index in (0, 6, 1)])
     batch.pop("tasks")
     model(**batch).loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}

@@ -14,7 +14,8 @@ from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from grounding.models.cogvlm.config import CogVLMConfig
-from grounding.models.cogvlm.experts import TokenLayout
+from grounding.models.cogvlm.experts import Readers, TokenLayout
+from grounding.models.cogvlm.visibility import Sight
 
 ROPE_BASE = 10000.0
 """Base of the rotary frequencies; CogVLM has no scaling and no setting for it."""
@@ -56,7 +57,7 @@ def attend(
 
     `module.is_causal` says whether the absence of a mask means causal or full attention.
     """
-    if len(query) == 0:  # no kernel is asked to run on nothing, and gradients still find their way
+    if query.numel() == 0:  # no kernel is asked to run on nothing, and gradients still find their way
         return query.transpose(1, 2).flatten(2)
     implementation = ALL_ATTENTION_FUNCTIONS.get_interface(config._attn_implementation, eager_attention)
     scaling = query.shape[-1] ** -0.5
@@ -71,14 +72,15 @@ def rope_frequencies(head_size: int, device: torch.device | None = None) -> Tens
 
 
 def rope_tables(position_ids: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine, float32[B, 1, T, d/2] each, whatever the dtype of the model: in bfloat16 angles would be off by
-    up to 0.2 radians."""
-    angles = position_ids[:, None, :, None].float() * rope_frequencies(head_size, position_ids.device)
+    """Cosine and sine for int64[N] positions, float32[N, 1, 1, d/2] each, whatever the dtype of the model: in bfloat16
+    angles would be off by up to 0.2 radians."""
+    angles = position_ids[:, None, None, None].float() * rope_frequencies(head_size, position_ids.device)
     return angles.cos(), angles.sin()
 
 
 def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rope on [B, H, T, d]: component j turns with component j + d/2. Worked in float32, returned as given."""
+    """Rope on [N, 2, H, d], query and key of each token: component j turns with component j + d/2. Worked in float32,
+    returned as given."""
     first, second = heads.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
 
@@ -114,16 +116,21 @@ class CogVLMAttention(nn.Module):
         tokens: Tensor,
         layout: TokenLayout,
         rope: tuple[Tensor, Tensor],
-        mask: Tensor | None,
+        sight: Sight,
         past_key_values: Cache | None,
+        readers: Readers | None = None,
     ) -> Tensor:
-        """float[N, D] -> float[N, D]; `rope` from `rope_tables`, `mask` as the attention implementation wants it."""
+        """float[N, D] -> float[N, D], or float[M, D] for M readers; `rope` from `rope_tables` for the N tokens."""
         fused = layout.route(tokens, self.vision_expert_query_key_value, self.language_expert_query_key_value)
         # Rows of a fused matrix: all of q, then k, then v; inside each, head after head.
-        by_head = layout.to_rows(fused).unflatten(-1, (3, self.heads, self.head_size))
-        query, key, value = by_head.permute(2, 0, 3, 1, 4).unbind(0)
-        query, key = rotate(query, *rope), rotate(key, *rope)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-        attended = layout.to_tokens(attend(self, self.config, query, key, value, mask))
+        heads = fused.unflatten(-1, (3, self.heads, self.head_size))
+        turning, value = heads.split([2, 1], dim=1)
+        heads = torch.cat([rotate(turning, *rope), value], dim=1)
+
+        def kernel(query: Tensor, key: Tensor, value: Tensor, mask: Any) -> Tensor:
+            return attend(self, self.config, query, key, value, mask)
+
+        attended = sight.attend(heads, kernel, past_key_values, self.layer_idx)
+        if readers is not None:
+            attended, layout = attended.index_select(0, readers.tokens), readers.narrowed(layout)
         return layout.route(attended, self.vision_expert_dense, self.language_expert_dense)

@@ -18,15 +18,16 @@ from transformers.utils.generic import can_return_tuple
 from grounding.models.cogvlm.attention import rope_tables
 from grounding.models.cogvlm.config import CogVLMConfig
 from grounding.models.cogvlm.decoder import CogVLMDecoderLayer, CogVLMRMSNorm
-from grounding.models.cogvlm.experts import token_layout
+from grounding.models.cogvlm.experts import Readers, TokenLayout, token_layout
 from grounding.models.cogvlm.positions import (
     LANGUAGE,
     VISION,
     branch_position_ids,
-    branch_visibility,
     image_position_ids,
     predictor_of,
+    reach_of,
 )
+from grounding.models.cogvlm.visibility import RowSight, Sight, branch_sight
 from grounding.models.cogvlm.vision import CogVLMVisionTower
 from grounding.models.cogvlm.weights import CogVLMPreTrainedModel
 
@@ -57,8 +58,14 @@ class CogVLMModel(CogVLMPreTrainedModel):
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
+        read: Tensor | None = None,
     ) -> BaseModelOutputWithPast:
-        """As `CogVLMForCausalLM.forward`; `last_hidden_state` is float[B, T, D] after the final norm."""
+        """As `CogVLMForCausalLM.forward`; `last_hidden_state` is float[B, T, D] after the final norm.
+
+        Args:
+            read: int64[M], the places (row * T + column) whose last state is wanted: the last layer then works out only
+                these, no layer what none of them sees, and `last_hidden_state` is float[M, D].
+        """
         embeddings = self._embed(input_ids, inputs_embeds, token_type_ids, pixel_values)
         rows, columns = embeddings.shape[:2]
         if use_cache if use_cache is not None else self.config.use_cache and not self.training:
@@ -71,20 +78,31 @@ class CogVLMModel(CogVLMPreTrainedModel):
         if position_ids is None:
             types = torch.full((rows, columns), LANGUAGE, device=embeddings.device)
             position_ids = _positions(types if token_type_ids is None else token_type_ids, real, branch_ids, past)
+        if read is not None:
+            needed = reach_of(read, branch_ids, rows, columns)
+            real = needed if real is None else needed & real
+            branch_ids = None if branch_ids is None else branch_ids.where(real, -1)
         layout = token_layout(rows, columns, token_type_ids, real)
         if past == 0 and real is not None and attention_mask is not None and _only_on_the_right(real):
             attention_mask = None  # causality hides it from every real token, and kernels without a mask are faster
-        mask = self._mask(embeddings, attention_mask, branch_ids, past_key_values)
-        rope = rope_tables(position_ids, self.config.head_size)
+        sight = self._sight(embeddings, attention_mask, branch_ids, layout, past_key_values)
+        rope = rope_tables(layout.to_tokens(position_ids.expand(rows, columns)), self.config.head_size)
 
         keep_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         states: list[Tensor] = []
         tokens = layout.to_tokens(embeddings)
-        for layer in self.layers:
+        readers, reading = _readers(layout, read)
+        for number, layer in enumerate(self.layers, start=1):
             if keep_states:
                 states.append(layout.to_rows(tokens))
-            tokens = layer(tokens, layout=layout, rope=rope, mask=mask, past_key_values=past_key_values)
-        hidden = layout.to_rows(self.norm(tokens))
+            wanted = readers if number == len(self.layers) else None
+            if wanted is not None:
+                sight = sight.read_by(wanted.tokens)
+            tokens = layer(
+                tokens, layout=layout, rope=rope, sight=sight, past_key_values=past_key_values, readers=wanted
+            )
+        hidden = self.norm(tokens)
+        hidden = layout.to_rows(hidden) if reading is None else hidden.index_select(0, reading)
         return BaseModelOutputWithPast(
             last_hidden_state=hidden,
             past_key_values=past_key_values,
@@ -115,18 +133,29 @@ class CogVLMModel(CogVLMPreTrainedModel):
         features = self.vision(pixel_values).to(embeddings.device, embeddings.dtype)
         return embeddings.masked_scatter(is_image[..., None], features)
 
-    def _mask(
-        self, embeddings: Tensor, attention_mask: Tensor | None, branch_ids: Tensor | None, past: Cache | None
-    ) -> Any:
-        """The mask as the attention implementation wants it; None where causality alone says it all."""
+    def _sight(
+        self,
+        embeddings: Tensor,
+        attention_mask: Tensor | None,
+        branch_ids: Tensor | None,
+        layout: TokenLayout,
+        past: Cache | None,
+    ) -> Sight:
+        """Whom each token sees, with masks as the attention implementation wants them."""
+        # Positions stay out of the masks: patches share theirs, which would read as packed sequences.
         if branch_ids is None:
-            # Positions stay out of it: patches share theirs, which would read as packed sequences.
-            return create_causal_mask(self.config, embeddings, attention_mask, past, position_ids=None)
+            return RowSight(
+                layout, create_causal_mask(self.config, embeddings, attention_mask, past, position_ids=None)
+            )
         if self.config._attn_implementation not in ("eager", "sdpa"):
             raise ValueError(
                 f"branch_ids need attention 'eager' or 'sdpa': {self.config._attn_implementation!r} takes no such mask"
             )
-        return branch_visibility(branch_ids)
+        return branch_sight(
+            branch_ids,
+            layout,
+            lambda columns: create_causal_mask(self.config, embeddings[:, :columns], None, None, position_ids=None),
+        )
 
 
 def _real_tokens(attention_mask: Tensor | None, branch_ids: Tensor | None, columns: int) -> Tensor | None:
@@ -136,6 +165,14 @@ def _real_tokens(attention_mask: Tensor | None, branch_ids: Tensor | None, colum
     if attention_mask is None or attention_mask.ndim != 2:
         return None
     return attention_mask[:, -columns:].bool()
+
+
+def _readers(layout: TokenLayout, read: Tensor | None) -> tuple[Readers | None, Tensor | None]:
+    """The tokens at the places that are read, each once, and for every place the number of its reader."""
+    if read is None:
+        return None, None
+    tokens, reading = layout.index_of(read).unique(return_inverse=True)
+    return Readers(tokens, int((tokens < layout.vision).sum())), reading
 
 
 def _only_on_the_right(real: Tensor) -> bool:
@@ -197,7 +234,7 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
                 n = 0 the tower runs on nothing and gets gradients of zero, as ranks need that train it together.
             labels: int64[B, T] aligned with `input_ids`, -100 where nothing is trained.
             position_ids: int64[B, T]; worked out when left out, except behind a cache.
-            branch_ids: int64[B, T], 0 prefix, 1..K branch, -1 padding (see `branch_visibility`).
+            branch_ids: int64[B, T], 0 prefix, 1..K branch, -1 padding (see `branch_sight`).
             inputs_embeds: float[B, T, D] in place of `input_ids`.
             past_key_values: earlier keys and values, to continue them.
             use_cache: keep keys and values; by default as the config says, but not in training mode or with labels.
@@ -218,6 +255,11 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             raise ValueError("output_attentions is not available")
         if label_logits_only and labels is None:
             raise ValueError("label_logits_only needs labels")
+        read, targets = None, None
+        if labels is not None:
+            rows, columns = (labels[:, 1:] != NO_LABEL).nonzero(as_tuple=True)
+            targets = labels[rows, columns + 1]
+            read = rows * labels.shape[1] + predictor_of(branch_ids, rows, columns + 1)
         output = self.model(
             input_ids=input_ids,
             token_type_ids=token_type_ids,
@@ -229,21 +271,16 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             past_key_values=past_key_values,
             use_cache=False if use_cache is None and labels is not None else use_cache,
             output_hidden_states=output_hidden_states,
+            read=read if label_logits_only else None,
         )
         hidden, loss = output.last_hidden_state, None
         if labels is None:
-            logits = self.lm_head(hidden[:, -logits_to_keep:]).float()
-        else:
-            rows, columns = (labels[:, 1:] != NO_LABEL).nonzero(as_tuple=True)
-            columns = columns + 1
-            predictors = predictor_of(branch_ids, rows, columns)
-            if label_logits_only:
-                logits = predicting = self.lm_head(hidden[rows, predictors]).float()
-            else:
-                logits = self.lm_head(hidden).float()
-                predicting = logits[rows, predictors]
-            total = nn.functional.cross_entropy(predicting, labels[rows, columns], reduction="sum")
-            loss = total / (max(len(rows), 1) if num_items_in_batch is None else num_items_in_batch)
+            hidden = hidden[:, -logits_to_keep:]
+        logits = self.lm_head(hidden).float()
+        if targets is not None:
+            predicting = logits if label_logits_only else logits.flatten(0, 1)[read]
+            total = nn.functional.cross_entropy(predicting, targets, reduction="sum")
+            loss = total / (max(len(targets), 1) if num_items_in_batch is None else num_items_in_batch)
         return CausalLMOutputWithPast(
             loss=loss, logits=logits, past_key_values=output.past_key_values, hidden_states=output.hidden_states
         )

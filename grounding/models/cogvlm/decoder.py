@@ -13,7 +13,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from grounding.models.cogvlm.attention import CogVLMAttention
 from grounding.models.cogvlm.config import CogVLMConfig
-from grounding.models.cogvlm.experts import TokenLayout
+from grounding.models.cogvlm.experts import Readers, TokenLayout
+from grounding.models.cogvlm.visibility import Sight
 
 
 class CogVLMRMSNorm(nn.Module):
@@ -74,9 +75,13 @@ class CogVLMDecoderLayer(GradientCheckpointingLayer):
         tokens: Tensor,
         layout: TokenLayout,
         rope: tuple[Tensor, Tensor],
-        mask: Tensor | None,
+        sight: Sight,
         past_key_values: Cache | None = None,
+        readers: Readers | None = None,
     ) -> Tensor:
-        """float[N, D] -> float[N, D]."""
-        tokens = tokens + self.self_attn(self.input_layernorm(tokens), layout, rope, mask, past_key_values)
+        """float[N, D] -> float[N, D]; float[M, D] where only the states of M readers are wanted."""
+        attended = self.self_attn(self.input_layernorm(tokens), layout, rope, sight, past_key_values, readers)
+        if readers is not None:
+            tokens, layout = tokens.index_select(0, readers.tokens), readers.narrowed(layout)
+        tokens = tokens + attended
         return tokens + self.mlp(self.post_attention_layernorm(tokens), layout)

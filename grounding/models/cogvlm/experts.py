@@ -49,8 +49,36 @@ class TokenLayout(NamedTuple):
         """
         if self.vision == 0 and not torch.is_grad_enabled():
             return language_expert(tokens)
-        vision_tokens, language_tokens = tokens.tensor_split([self.vision])
+        vision_tokens, language_tokens = tokens.split([self.vision, len(tokens) - self.vision])
         return torch.cat([vision_expert(vision_tokens), language_expert(language_tokens)])
+
+    def index_of(self, places: Tensor) -> Tensor:
+        """Places (row * T + column) to indices into the token list; int64[M] -> int64[M].
+
+        Raises:
+            ValueError: a place holds padding.
+        """
+        if self.order is None:
+            return places
+        indices = torch.full((self.rows * self.columns,), -1, device=places.device)
+        found = indices.index_copy_(0, self.order, torch.arange(len(self.order), device=places.device))[places]
+        if bool((found < 0).any()):
+            raise ValueError("a label stands right behind padding, where nothing predicts it")
+        return found
+
+
+class Readers(NamedTuple):
+    """The tokens whose last state is read: in the last layer only they need more than a key and a value.
+
+    `tokens` is int64[M], ascending indices into the token list, the first `vision` of them the vision expert's.
+    """
+
+    tokens: Tensor
+    vision: int
+
+    def narrowed(self, layout: TokenLayout) -> TokenLayout:
+        """The layout by which a list of the readers alone is routed; it has no rows to go back to."""
+        return layout._replace(vision=self.vision)
 
 
 def token_layout(rows: int, columns: int, token_type_ids: Tensor | None, real: Tensor | None) -> TokenLayout:

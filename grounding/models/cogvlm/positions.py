@@ -1,4 +1,4 @@
-"""Which expert a token belongs to, where it stands for rope, and whom it may see when branches share a prefix.
+"""Which expert a token belongs to, where it stands for rope, and what predicts it when branches share a prefix.
 
 Works on token types and branch numbers alone; knows nothing of weights, ids or words.
 """
@@ -53,26 +53,6 @@ def image_position_ids(token_type_ids: Tensor, attention_mask: Tensor | None = N
     return steps.cumsum(-1)
 
 
-def branch_visibility(branch_ids: Tensor) -> Tensor:
-    """Whom each token sees when several branches stand behind one prefix.
-
-    Query i sees key j when j <= i and j's branch is 0 (the prefix) or i's own. Padding (-1) sees itself only, which
-    keeps its softmax finite.
-
-    Args:
-        branch_ids: int64[B, T], 0 prefix, 1..K branch, -1 padding.
-
-    Returns:
-        bool[B, 1, T, T], True = visible.
-    """
-    query, key = branch_ids[:, :, None], branch_ids[:, None, :]
-    tokens = branch_ids.shape[1]
-    causal = torch.ones(tokens, tokens, dtype=torch.bool, device=branch_ids.device).tril()
-    itself = torch.eye(tokens, dtype=torch.bool, device=branch_ids.device)
-    visible = causal & ((key == 0) | (key == query)) & (query >= 0)
-    return (visible | itself)[:, None]
-
-
 def branch_position_ids(token_type_ids: Tensor, branch_ids: Tensor) -> Tensor:
     """Rope positions under which each branch starts right behind the prefix, as if it stood there alone.
 
@@ -109,3 +89,23 @@ def predictor_of(branch_ids: Tensor | None, rows: Tensor, columns: Tensor) -> Te
     prefix_end = (index * (branch_ids == 0)).amax(-1)
     starts_branch = branch_ids[rows, before] != branch_ids[rows, columns]
     return torch.where(starts_branch & (branch_ids[rows, columns] > 0), prefix_end[rows], before)
+
+
+def reach_of(read: Tensor, branch_ids: Tensor | None, rows: int, columns: int) -> Tensor:
+    """What the states at some places can depend on: a row or branch up to its last such place, and every prefix.
+
+    Args:
+        read: int64[M], places (row * T + column).
+        branch_ids: int64[B, T], or None where rows are single sequences.
+        rows, columns: B and T.
+
+    Returns:
+        bool[B, T].
+    """
+    column = torch.arange(columns, device=read.device).expand(rows, columns)
+    branch = torch.ones_like(column) if branch_ids is None else branch_ids.clamp(min=0)
+    last_read = torch.full((rows, columns + 1), -1, device=read.device)
+    group = (read // columns) * (columns + 1) + branch.flatten()[read]
+    last_read = last_read.flatten().scatter_reduce(0, group, read % columns, "amax").unflatten(0, (rows, columns + 1))
+    reached = column <= last_read.gather(1, branch)
+    return reached if branch_ids is None else reached | (branch_ids == 0)

@@ -43,6 +43,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def prefix_length(self) -> int:
+        """Tokens of begin and image: the same for every prompt about one image."""
+        return 1 + self.token_type_ids.count(VISION)
+
 
 class CogVLMProcessor:
     """What stands between a user's words and pictures and the model.
