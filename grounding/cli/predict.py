@@ -46,6 +46,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
 @click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
 @click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
+@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
 def command(
     image: Path,
     phrase: str | None,

@@ -21,6 +21,7 @@ from grounding.errors import InputError, RunError
 from grounding.models.adapter_check import check_adapter
 from grounding.models.checkpoint import check_tensors, config_from, read_config
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM, CogVLMProcessor
+from grounding.models.cogvlm.config import ROPE_DTYPES
 from grounding.models.tokenizers import load_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -47,6 +48,7 @@ def load_model(
     adapter: str | Path | None = None,
     tokenizer: str | Path | None = None,
     attention: str | None = None,
+    rope_dtype: str | None = None,
 ) -> LoadedModel:
     """A checkpoint folder in the published layout, in evaluation mode.
 
@@ -58,6 +60,7 @@ def load_model(
         adapter: a PEFT adapter folder trained on this checkpoint.
         tokenizer: folder or file, where the checkpoint ships none.
         attention: "eager", "sdpa" or "flash_attention_2"; transformers' choice when left out.
+        rope_dtype: "float32" or "bfloat16" (what the published code does); the config's when left out.
 
     Raises:
         InputError: something in the call or the files is wrong.
@@ -65,7 +68,9 @@ def load_model(
     """
     _check_choice("quantization", quantization, QUANTIZATIONS)
     _check_attention(attention)
+    _check_choice("rope_dtype", rope_dtype, ROPE_DTYPES)
     config = read_config(path)
+    config.rope_dtype = rope_dtype or config.rope_dtype
     check_tensors(path, config)
     processor = _processor(config, load_tokenizer(path if tokenizer is None else tokenizer))
     place = default_device() if device is None else torch.device(device)

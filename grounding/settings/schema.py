@@ -56,6 +56,10 @@ class ModelSettings(Section):
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
         default=None, description="Attention kernel; none: the best there is."
     )
+    rope_dtype: Literal["float32", "bfloat16"] | None = Field(
+        default=None,
+        description="Rope tables; `bfloat16`: as the published code, angles off by up to 0.2; none: the checkpoint's.",
+    )
     device: Literal["auto", "cpu"] = Field(default="auto", description="`cpu` keeps the run off a GPU that is there.")
 
 

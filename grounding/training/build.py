@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -50,11 +51,12 @@ def make_model(
             quantization=None if model.quantization == "none" else model.quantization,
             tokenizer=model.tokenizer,
             attention=model.attention,
+            rope_dtype=model.rope_dtype,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it
         loaded = build_model(
-            read_architecture(model.architecture),
+            _with_rope(read_architecture(model.architecture), model.rope_dtype),
             _tokenizer(settings, datasets, checkpoint),
             dtype=dtype,
             device=device,
@@ -63,6 +65,10 @@ def make_model(
         )
     assert isinstance(loaded.model, PreTrainedModel)  # no adapter was asked for
     return loaded.model, loaded.processor
+
+
+def _with_rope(architecture: dict[str, Any], rope_dtype: str | None) -> dict[str, Any]:
+    return architecture if rope_dtype is None else {**architecture, "rope_dtype": rope_dtype}
 
 
 def _tokenizer(

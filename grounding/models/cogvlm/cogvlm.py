@@ -75,7 +75,8 @@ class CogVLMModel(CogVLMPreTrainedModel):
         if past == 0 and real is not None and attention_mask is not None and _only_on_the_right(real):
             attention_mask = None  # causality hides it from every real token, and kernels without a mask are faster
         mask = self._mask(embeddings, attention_mask, branch_ids, past_key_values)
-        rope = rope_tables(position_ids, self.config.head_size)
+        frequencies = self.layers[0].self_attn.rotary_emb.frequencies(self.config.rope_dtype)
+        rope = rope_tables(position_ids, frequencies.to(position_ids.device))
 
         keep_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         states: list[Tensor] = []
