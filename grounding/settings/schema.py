@@ -53,6 +53,9 @@ class ModelSettings(Section):
     quantization: Literal["none", "nf4", "int8"] = Field(
         default="none", description="Stored form of the frozen decoder (bitsandbytes)."
     )
+    quantize_tower: bool = Field(
+        default=False, description="Quantise the vision tower too (6 GB less; the projector stays as it is)."
+    )
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
         default=None, description="Attention kernel; none: the best there is."
     )
@@ -207,6 +210,8 @@ def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
         yield ("tuning", "method"), "random weights have nothing for LoRA to adapt: use `full`"
     if model.quantization != "none" and tuning.method == "full":
         yield ("model", "quantization"), "quantised weights cannot be trained: use `none`, or tuning.method `lora`"
+    if model.quantize_tower and model.quantization == "none":
+        yield ("model", "quantize_tower"), "needs model.quantization `nf4` or `int8`"
     if tuning.method == "lora" and tuning.freeze:
         yield ("tuning", "freeze"), "LoRA freezes everything else already: leave it empty, or use method `full`"
     if tuning.targets == "published" and tuning.mlp is not None:

@@ -49,6 +49,7 @@ def make_model(
             dtype=dtype,
             device=device,
             quantization=None if model.quantization == "none" else model.quantization,
+            quantize_tower=model.quantize_tower,
             tokenizer=model.tokenizer,
             attention=model.attention,
             rope_dtype=model.rope_dtype,

@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from grounding.errors import RunError
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
 from grounding.training.build import make_model, make_trainable, model_writer, training_arguments
@@ -89,6 +90,8 @@ def run(
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
+    if settings.model.quantization != "none":
+        say(say_quantized(model))
     with progress_bars() as bars:
         if first:
             everything = [*train, *val]
