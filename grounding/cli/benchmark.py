@@ -181,7 +181,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
         fingerprint = fingerprint_of(
             dataset,
-            files={"model": options["model"], "adapter": adapter, "tokenizer": options["tokenizer"]},
+            files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
             settings={**settings, "device": str(loaded.model.device)},
         )
         with bar(title, len(dataset.samples)) as progress:

@@ -21,6 +21,8 @@ from grounding.models.adapter_check import check_adapter
 from grounding.models.checkpoint import check_tensors, config_from, read_config
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM, CogVLMProcessor
 from grounding.models.cogvlm.config import ROPE_DTYPES
+from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
+from grounding.models.memory import freed_at_once
 from grounding.models.quantization import (
     QUANTIZATIONS,
     UNQUANTIZED,
@@ -37,10 +39,11 @@ ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model and the processor that belongs to it."""
+    """A model, the processor that belongs to it, and the folder of its weights (None where they are random)."""
 
     model: PreTrainedModel | PeftModel
     processor: CogVLMProcessor
+    folder: Path | None = None
 
 
 def load_model(
@@ -54,19 +57,22 @@ def load_model(
     tokenizer: str | Path | None = None,
     attention: str | None = None,
     rope_dtype: str | None = None,
+    revision: str | None = None,
 ) -> LoadedModel:
     """A checkpoint folder in the published layout, in evaluation mode.
 
     Args:
-        path: holds config.json, safetensors weights and, unless `tokenizer` names it, the tokenizer.
+        path: holds config.json, safetensors weights and, unless `tokenizer` names it, the tokenizer; or a name on the
+            hub, whose files are fetched (with CogVLM's usual tokenizer, where there is none).
         dtype: "float32", "bfloat16" or "float16"; as stored when left out (with a quantisation: what it computes in).
         device: the first GPU of this process, else the CPU, when left out.
         quantization: "nf4" (4 bits, double quantisation) or "int8", for the decoder; tower and head stay as they are.
         quantize_tower: quantise the tower's transformer as well; the projector stays as it is.
         adapter: a PEFT adapter folder trained on this checkpoint.
-        tokenizer: folder or file, where the checkpoint ships none.
+        tokenizer: folder, file or name on the hub, where the checkpoint ships none.
         attention: "eager", "sdpa" or "flash_attention_2"; transformers' choice when left out.
         rope_dtype: "float32" or "bfloat16" (what the published code does); the config's when left out.
+        revision: of a name on the hub; its newest when left out.
 
     Raises:
         InputError: something in the call or the files is wrong.
@@ -77,10 +83,12 @@ def load_model(
         raise InputError("the tower is quantised only with the decoder: choose nf4 or int8.", where="quantize_tower")
     _check_attention(attention)
     _check_choice("rope_dtype", rope_dtype, ROPE_DTYPES)
-    config = read_config(path)
+    folder = checkpoint_folder(path, revision)
+    config = read_config(folder)
     config.rope_dtype = rope_dtype or config.rope_dtype
-    check_tensors(path, config)
-    processor = _processor(config, load_tokenizer(path if tokenizer is None else tokenizer))
+    check_tensors(folder, config)
+    words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(path)))
+    processor = _processor(config, words)
     place = default_device() if device is None else torch.device(device)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
@@ -88,15 +96,21 @@ def load_model(
         kept = UNQUANTIZED_BESIDE_TOWER if quantize_tower else UNQUANTIZED
         options = quantization_options(quantization, kept, torch_dtype(dtype), place)
     try:
-        model = CogVLMForCausalLM.from_pretrained(
-            path, config=config, device_map={"": place}, attn_implementation=attention, use_safetensors=True, **options
-        )
+        with freed_at_once():
+            model = CogVLMForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                device_map={"": place},
+                attn_implementation=attention,
+                use_safetensors=True,
+                **options,
+            )
     except torch.OutOfMemoryError as error:
         raise RunError(f"{path}: the model does not fit into the memory of {place}. Load it as nf4 or int8.") from error
     if quantization is not None:
         check_quantized(model, kept)
     model.eval()
-    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor)
+    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor, folder)
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:

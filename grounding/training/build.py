@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArgum
 
 from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
 from grounding.models.loading import build_model, default_device, load_model
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.samples import Dataset
@@ -25,6 +26,19 @@ from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def with_revision(settings: FinetuneSettings) -> FinetuneSettings:
+    """The settings with the revision of a checkpoint from the hub, whose files are fetched for that.
+
+    Raises:
+        InputError: they cannot be fetched.
+    """
+    model = settings.model
+    if model.path is None or model.revision is not None or not is_hub_name(model.path):
+        return settings
+    revision = resolved_revision(checkpoint_folder(model.path))
+    return settings.model_copy(update={"model": model.model_copy(update={"revision": revision})})
 
 
 def make_model(
@@ -53,6 +67,7 @@ def make_model(
             tokenizer=model.tokenizer,
             attention=model.attention,
             rope_dtype=model.rope_dtype,
+            revision=model.revision,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it

@@ -24,7 +24,7 @@ from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
-from grounding.training.build import make_model, make_trainable, model_writer, training_arguments
+from grounding.training.build import make_model, make_trainable, model_writer, training_arguments, with_revision
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
@@ -81,7 +81,8 @@ def run(
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
-        folder = open_run(settings)
+        folder, settings = open_run(settings)
+        settings = with_revision(settings)
     if folder.result.exists():
         say(f"This run is through already: {folder.result}")
         return _result(folder, _read_log(folder))
