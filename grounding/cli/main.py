@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
     "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
+    "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
 }
 
 DEBUG = "grounding.debug"

@@ -88,7 +88,7 @@ def load_model(
     config.rope_dtype = rope_dtype or config.rope_dtype
     check_tensors(folder, config)
     words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(path)))
-    processor = _processor(config, words)
+    processor = make_processor(config, words)
     place = default_device() if device is None else torch.device(device)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
@@ -146,7 +146,7 @@ def build_model(
     values = {"model_type": CogVLMConfig.model_type, "vocab_size": words.vocab_size, **architecture}
     _check_known(values)
     config = config_from(values, where="architecture")
-    processor = _processor(config, words)
+    processor = make_processor(config, words)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CogVLMForCausalLM._from_config(config, attn_implementation=attention, dtype=torch_dtype(dtype))
@@ -198,7 +198,7 @@ def _check_known(values: Mapping[str, Any]) -> None:
         raise InputError(f"unknown keys: {', '.join(unknown)}.", where="architecture")
 
 
-def _processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
+def make_processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
     """The processor for a config, once it is sure that the tokenizer's ids mean what the config says."""
     if tokenizer.vocab_size > config.vocab_size:
         raise InputError(
