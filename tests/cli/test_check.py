@@ -75,7 +75,7 @@ def test_frequencies_may_be_absent(folder: Path) -> None:
 
 def test_everything_that_differs_is_told_at_once(folder: Path) -> None:
     def spoil(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["model.norm.weight"] = torch.ones(3)
+        tensors["model.embed_tokens.weight"] = torch.ones(3)
         tensors |= {f"model.layers.{layer}.extra": torch.ones(1) for layer in (0, 1, 7)}
         tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.full((8,), 0.5)
 
@@ -89,8 +89,8 @@ def test_everything_that_differs_is_told_at_once(folder: Path) -> None:
         f"{last.name} cannot be read",
         "copy or download this file again",
         "unknown to CogVLM: model.layers.{0-1,7}.extra",
-        "model.norm.weight [3] instead of [64]",
-        "other rope frequencies",
+        "model.embed_tokens.weight [3] instead of [400, 64]",
+        "inv_freq holds other rope frequencies",
         "no tokenizer.json and no tokenizer.model",
     ):
         assert part in result.stderr, part
