@@ -25,10 +25,9 @@ from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
 from grounding.models.memory import freed_at_once
 from grounding.models.quantization import (
     QUANTIZATIONS,
-    UNQUANTIZED,
-    UNQUANTIZED_BESIDE_TOWER,
     check_backend,
     check_quantized,
+    parts_kept,
     quantization_options,
 )
 from grounding.models.tokenizers import load_tokenizer
@@ -93,7 +92,7 @@ def load_model(
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
         check_backend(quantization, place)
-        kept = UNQUANTIZED_BESIDE_TOWER if quantize_tower else UNQUANTIZED
+        kept = parts_kept(quantize_tower)
         options = quantization_options(quantization, kept, torch_dtype(dtype), place)
     try:
         with freed_at_once():

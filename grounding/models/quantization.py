@@ -67,6 +67,22 @@ def quantization_options(
     return {"quantization_config": settings, "dtype": compute}
 
 
+def parts_kept(quantize_tower: bool) -> tuple[str, ...]:
+    """The parts that stay in full precision."""
+    return UNQUANTIZED_BESIDE_TOWER if quantize_tower else UNQUANTIZED
+
+
+def through_quantization(weight: torch.Tensor, kind: str) -> torch.Tensor:
+    """A matrix as its quantised form stands for it: float[out, in] -> the same shape and dtype, on the same device."""
+    from bitsandbytes import functional
+
+    if kind == "nf4":
+        packed, state = functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+        return functional.dequantize_4bit(packed, state).to(weight.dtype)
+    packed, scales, _ = functional.int8_vectorwise_quant(weight.to(torch.float16))
+    return functional.int8_vectorwise_dequant(packed, scales).to(weight.dtype)
+
+
 def is_quantizable(name: str, module: nn.Module, kept: tuple[str, ...]) -> bool:
     """Whether a module is a linear layer outside the parts that stay in full precision."""
     inside = any(name == part or name.startswith(f"{part}.") for part in kept)

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError, RunError
-from grounding.models import loading
+from grounding.models import loading, quantization
 from grounding.models.cogvlm import CogVLMForCausalLM, Encoded
 from grounding.models.loading import LoadedModel, build_model, load_model
 from grounding.models.quantization import quantized_layers, say_quantized
@@ -140,7 +140,7 @@ KINDS = ("Linear4bit", "Linear8bitLt")
 
 
 def test_a_quantisation_that_took_nothing_is_an_error(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "UNQUANTIZED", ("model", "lm_head"))
+    monkeypatch.setattr(quantization, "UNQUANTIZED", ("model", "lm_head"))
     with pytest.raises(RunError, match="0 layers quantised where 0 are meant"):
         load_model(checkpoint, device="cpu", quantization="nf4")
 
