@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from benchmarks.checkpoints import SMALL, write_random_checkpoint
@@ -28,7 +29,9 @@ def grounding(*words: object) -> Result:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "model"
-    write_random_checkpoint(folder, SMALL | {"vocab_size": 400, "initializer_range": 0.1}, shard_bytes=200_000)
+    # In float32, where merging does not move the answers of a net of random weights, which are all close calls.
+    values = SMALL | {"vocab_size": 400, "initializer_range": 0.1}
+    write_random_checkpoint(folder, values, dtype=torch.float32, shard_bytes=200_000)
     return folder
 
 
@@ -47,7 +50,7 @@ def run_folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = FinetuneSettings.model_validate(
         {
             "output": str(folder / "out"),
-            "model": {"path": str(base), "quantization": "nf4", "device": "cpu"},
+            "model": {"path": str(base), "quantization": "nf4", "dtype": "float32", "device": "cpu"},
             "tuning": {"rank": 4, "alpha": 64},
             "data": {"train": str(folder / "train.jsonl")},
             "training": {"effective_batch": 2, "epochs": 1, "workers": 0, "learning_rate": 0.05},
@@ -70,8 +73,8 @@ def test_after_qlora_the_base_is_dequantised_and_answers_stay(run_folder: Path, 
     config = json.loads((out / "config.json").read_text())
     about = config["grounding_merge"]
     assert about["base"] == "dequantised" and about["quantization"] == "nf4" and not about["quantized_tower"]
-    assert 0 < about["largest_relative_difference"] < 1e-2
-    assert (config["architectures"], config["torch_dtype"]) == (["CogVLMForCausalLM"], "bfloat16")
+    assert 0 < about["largest_relative_difference"] < 1e-5
+    assert (config["architectures"], config["torch_dtype"]) == (["CogVLMForCausalLM"], "float32")
     index = json.loads((out / "model.safetensors.index.json").read_text())
     assert len(set(index["weight_map"].values())) > 2
     assert grounding("check", out).exit_code == 0
