@@ -33,7 +33,8 @@ from grounding.samples import Dataset, read_dataset
 FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
-MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "dtype", "quantization", "device", "attention")
+ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype")
+MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "device", *ARITHMETIC)
 
 
 @click.command(name="benchmark")
@@ -57,9 +58,11 @@ MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "dtype", "quantization", "
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
 @click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
+@click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
 @click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
 @click.option("--tokenizer", type=FOLDER, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
+@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
@@ -164,20 +167,21 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
 
     check_images(dataset, follow_links=options["follow_links"])  # before minutes of loading
     from grounding.models.loading import load_model
+    from grounding.models.quantization import say_quantized
 
     with bar("Loading the model", None):
         loaded = load_model(
             options["model"],
-            **{
-                name: options[name] for name in ("dtype", "device", "quantization", "adapter", "tokenizer", "attention")
-            },
+            **{name: options[name] for name in MODEL_OPTIONS if name != "with_base"},
         )
-    settings = {name: options[name] for name in ("max_new_tokens", "dtype", "quantization", "attention")}
+    if options["quantization"]:
+        click.echo(say_quantized(loaded.model), err=True)
+    settings = {name: options[name] for name in ("max_new_tokens", *ARITHMETIC)}
 
     def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
         fingerprint = fingerprint_of(
             dataset,
-            files={"model": options["model"], "adapter": adapter, "tokenizer": options["tokenizer"]},
+            files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
             settings={**settings, "device": str(loaded.model.device)},
         )
         with bar(title, len(dataset.samples)) as progress:

@@ -33,6 +33,8 @@ SUBCOMMANDS = {
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
     "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
+    "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
+    "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),
 }
 
 DEBUG = "grounding.debug"

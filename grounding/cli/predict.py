@@ -43,9 +43,11 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
 @click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
+@click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
 @click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
 @click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
+@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
 def command(
     image: Path,
     phrase: str | None,
@@ -112,9 +114,12 @@ def _ask(picture: Image.Image, query: str, not_found: str | None, options: dict[
     """The model's answer and what it says, as it stands in the JSON."""
     from grounding.inference.engine import Request, answer
     from grounding.models.loading import load_model
+    from grounding.models.quantization import say_quantized
 
     max_new_tokens = options.pop("max_new_tokens")
     loaded = load_model(options.pop("model"), **options)
+    if options["quantization"]:
+        click.echo(say_quantized(loaded.model), err=True)
     request = Request(picture, query)
     made = next(answer(loaded.model, loaded.processor, [request], batch_size=1, max_new_tokens=max_new_tokens))
     sentences = NOT_FOUND if not_found is None else {**NOT_FOUND, "given": not_found}

@@ -6,7 +6,11 @@ Refuses what CogVLM's classes would load wrongly or only in part. Reads headers,
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,9 @@ _OTHER_FAMILY_KEYS = {
     "rope_scaling": "scaled rope",
     "num_key_value_heads": "grouped attention heads",
 }
+_OTHER_FAMILY_TENSORS = {"cross_": "CogAgent", "vision_expert_query_key_value.bias": "CogVLM2"}
+DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}
+"""Bytes of a number by safetensors' name of its type."""
 _ALLOWED = "Allowed is CogVLM, first generation: architectures ['CogVLMForCausalLM'] with one vision expert per layer."
 
 
@@ -95,28 +102,59 @@ def _innermost(error: BaseException) -> str:
     return str(error)
 
 
-def check_tensors(folder: str | Path, config: CogVLMConfig) -> None:
-    """Compare the tensors of a folder with those that the config asks for.
+@dataclass(frozen=True)
+class TensorComparison:
+    """The tensors of a folder beside those that a config asks for.
+
+    Attributes:
+        files: with weights.
+        expected: number of tensors that the config asks for, `inv_freq` buffers included.
+        found: number of tensors in the files that can be read.
+        frequencies: of these, `inv_freq` buffers; they may all be absent.
+        size: bytes of the tensors found.
+        dtypes: of the tensors found, with their number.
+        problems: everything that differs, each in a sentence part that names the tensors or the file.
+    """
+
+    files: list[Path]
+    expected: int
+    found: int
+    frequencies: int
+    size: int
+    dtypes: dict[str, int]
+    problems: list[str]
+
+
+def compare_tensors(folder: str | Path, config: CogVLMConfig) -> TensorComparison:
+    """Compare the tensors of a folder with those that the config asks for, by their names and shapes.
 
     `inv_freq` buffers may be absent; where present they must be those of rope base 10000, to bfloat16's precision.
+    Only the headers of the files are read, and these buffers.
 
     Raises:
-        InputError: files missing or cut off; tensors missing, too many, or of another shape (named).
+        InputError: there are no weights, or files that the index names are missing.
     """
     folder = Path(folder)
+    files = weight_files(folder)
     found: dict[str, tuple[int, ...]] = {}
+    dtypes: Counter[str] = Counter()
+    size = 0
+    problems: list[str] = []
     frequencies = rope_frequencies(config.head_size)
-    for file in weight_files(folder):
+    for file in files:
         try:
             with safe_open(file, framework="pt") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
-                    found[name] = tuple(tensors.get_slice(name).get_shape())
-                    if name.endswith(".inv_freq"):
-                        _check_frequencies(tensors.get_tensor(name), frequencies, name, file)
+                    part = tensors.get_slice(name)
+                    if name in found:
+                        problems.append(f"{file.name} holds {name} a second time")
+                    found[name] = tuple(part.get_shape())
+                    dtypes[part.get_dtype()] += 1
+                    size += math.prod(found[name]) * DTYPE_BYTES.get(part.get_dtype(), 0)
+                    if name.endswith(".inv_freq") and not _is_formula(tensors.get_tensor(name), frequencies):
+                        problems.append(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives")
         except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"these weights cannot be read ({error}).", where=str(file), fix="Copy or download the file again."
-            ) from error
+            problems.append(f"{file.name} cannot be read ({error}): copy or download this file again")
     expected = expected_tensors(config)
     missing = [name for name in expected if name not in found and not name.endswith(".inv_freq")]
     surplus = [name for name in found if name not in expected]
@@ -126,14 +164,58 @@ def check_tensors(folder: str | Path, config: CogVLMConfig) -> None:
         if name in found and found[name] != shape
     ]
     parts = (("missing", missing), ("unknown to CogVLM", surplus), ("of another shape", misshapen))
-    problems = [f"{len(names)} tensors are {what}: {_some(names)}" for what, names in parts if names]
+    problems += [f"{len(names)} tensors are {what}: {_some(_by_layer(names))}" for what, names in parts if names]
+    problems += [f"these are weights of {kind}" for mark, kind in _OTHER_FAMILY_TENSORS.items() if _any(mark, surplus)]
+    rope = sum(name.endswith(".inv_freq") for name in found)
+    return TensorComparison(files, len(expected), len(found), rope, size, dict(dtypes), problems)
+
+
+def check_tensors(folder: str | Path, config: CogVLMConfig) -> None:
+    """Refuse weights that are not those that the config describes (see `compare_tensors`).
+
+    Raises:
+        InputError: files missing or cut off; tensors missing, too many, or of another shape (named).
+    """
+    problems = compare_tensors(folder, config).problems
     if problems:
-        fix = "The weights and config.json do not belong together."
+        fix = "The weights and config.json do not belong together, or a file was damaged; `grounding check` says more."
         raise InputError("; ".join(problems) + ".", where=str(folder), fix=fix)
 
 
-def _some(names: list[str], shown: int = 6) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+def _some(names: list[str], shown: int = 12) -> str:
+    return ", ".join(names[:shown]) + (f", and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _any(mark: str, names: list[str]) -> bool:
+    return any(mark in name for name in names)
+
+
+def _by_layer(names: list[str]) -> list[str]:
+    """Names that differ in their first number alone as one: model.layers.{0-3,7}.mlp.x."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for name in names:
+        head, number, tail = re.fullmatch(r"(.*?\.)(\d+)(\..*)|.*", name).groups()  # type: ignore[union-attr]
+        key = (name, "") if number is None else (head, tail)
+        numbers.setdefault(key, []).append(-1 if number is None else int(number))
+    return [
+        f"{head}{found[0]}{tail}"
+        if len(found) == 1 and found[0] >= 0
+        else head
+        if found[0] < 0
+        else f"{head}{{{_ranges(sorted(found))}}}{tail}"
+        for (head, tail), found in numbers.items()
+    ]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """0, 1, 2, 5 as 0-2,5."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -171,7 +253,6 @@ def expected_tensors(config: CogVLMConfig) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def _check_frequencies(stored: torch.Tensor, formula: torch.Tensor, name: str, file: Path) -> None:
-    # Casting after or before the power gives bfloat16 values that differ by up to 0.7 %.
-    if stored.shape == formula.shape and not torch.allclose(stored.float(), formula, rtol=0.02):
-        raise InputError(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives.", where=str(file))
+def _is_formula(stored: torch.Tensor, formula: torch.Tensor) -> bool:
+    # Casting after or before the power gives bfloat16 values that differ by up to 0.7 %. Another shape is told as such.
+    return stored.shape != formula.shape or torch.allclose(stored.float(), formula, rtol=0.02)

@@ -5,7 +5,6 @@ Everything that can be refused is refused before weights are read. Knows nothing
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,28 +13,36 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import is_flash_attn_2_available
 
 from grounding.errors import InputError, RunError
 from grounding.models.adapter_check import check_adapter
 from grounding.models.checkpoint import check_tensors, config_from, read_config
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM, CogVLMProcessor
+from grounding.models.cogvlm.config import ROPE_DTYPES
+from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
+from grounding.models.memory import freed_at_once
+from grounding.models.quantization import (
+    QUANTIZATIONS,
+    check_backend,
+    check_quantized,
+    parts_kept,
+    quantization_options,
+)
 from grounding.models.tokenizers import load_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
-QUANTIZATIONS = ("nf4", "int8")
-UNQUANTIZED = ("model.vision", "lm_head")
-"""Parts that stay in full precision: full dotted names, since a bare "vision" is matched nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model and the processor that belongs to it."""
+    """A model, the processor that belongs to it, and the folder of its weights (None where they are random)."""
 
     model: PreTrainedModel | PeftModel
     processor: CogVLMProcessor
+    folder: Path | None = None
 
 
 def load_model(
@@ -44,44 +51,65 @@ def load_model(
     dtype: str | None = None,
     device: str | torch.device | None = None,
     quantization: str | None = None,
+    quantize_tower: bool = False,
     adapter: str | Path | None = None,
     tokenizer: str | Path | None = None,
     attention: str | None = None,
+    rope_dtype: str | None = None,
+    revision: str | None = None,
 ) -> LoadedModel:
     """A checkpoint folder in the published layout, in evaluation mode.
 
     Args:
-        path: holds config.json, safetensors weights and, unless `tokenizer` names it, the tokenizer.
+        path: holds config.json, safetensors weights and, unless `tokenizer` names it, the tokenizer; or a name on the
+            hub, whose files are fetched (with CogVLM's usual tokenizer, where there is none).
         dtype: "float32", "bfloat16" or "float16"; as stored when left out (with a quantisation: what it computes in).
         device: the first GPU of this process, else the CPU, when left out.
         quantization: "nf4" (4 bits, double quantisation) or "int8", for the decoder; tower and head stay as they are.
+        quantize_tower: quantise the tower's transformer as well; the projector stays as it is.
         adapter: a PEFT adapter folder trained on this checkpoint.
-        tokenizer: folder or file, where the checkpoint ships none.
+        tokenizer: folder, file or name on the hub, where the checkpoint ships none.
         attention: "eager", "sdpa" or "flash_attention_2"; transformers' choice when left out.
+        rope_dtype: "float32" or "bfloat16" (what the published code does); the config's when left out.
+        revision: of a name on the hub; its newest when left out.
 
     Raises:
         InputError: something in the call or the files is wrong.
         RunError: the device's memory is too small.
     """
     _check_choice("quantization", quantization, QUANTIZATIONS)
+    if quantize_tower and quantization is None:
+        raise InputError("the tower is quantised only with the decoder: choose nf4 or int8.", where="quantize_tower")
     _check_attention(attention)
-    config = read_config(path)
-    check_tensors(path, config)
-    processor = _processor(config, load_tokenizer(path if tokenizer is None else tokenizer))
+    _check_choice("rope_dtype", rope_dtype, ROPE_DTYPES)
+    folder = checkpoint_folder(path, revision)
+    config = read_config(folder)
+    config.rope_dtype = rope_dtype or config.rope_dtype
+    check_tensors(folder, config)
+    words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(path)))
+    processor = make_processor(config, words)
     place = default_device() if device is None else torch.device(device)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
-        options = _quantized(quantization, torch_dtype(dtype), place)
+        check_backend(quantization, place)
+        kept = parts_kept(quantize_tower)
+        options = quantization_options(quantization, kept, torch_dtype(dtype), place)
     try:
-        model = CogVLMForCausalLM.from_pretrained(
-            path, config=config, device_map={"": place}, attn_implementation=attention, use_safetensors=True, **options
-        )
+        with freed_at_once():
+            model = CogVLMForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                device_map={"": place},
+                attn_implementation=attention,
+                use_safetensors=True,
+                **options,
+            )
     except torch.OutOfMemoryError as error:
         raise RunError(f"{path}: the model does not fit into the memory of {place}. Load it as nf4 or int8.") from error
     if quantization is not None:
-        _check_quantized(model)
+        check_quantized(model, kept)
     model.eval()
-    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor)
+    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor, folder)
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
@@ -117,7 +145,7 @@ def build_model(
     values = {"model_type": CogVLMConfig.model_type, "vocab_size": words.vocab_size, **architecture}
     _check_known(values)
     config = config_from(values, where="architecture")
-    processor = _processor(config, words)
+    processor = make_processor(config, words)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CogVLMForCausalLM._from_config(config, attn_implementation=attention, dtype=torch_dtype(dtype))
@@ -169,7 +197,7 @@ def _check_known(values: Mapping[str, Any]) -> None:
         raise InputError(f"unknown keys: {', '.join(unknown)}.", where="architecture")
 
 
-def _processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
+def make_processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
     """The processor for a config, once it is sure that the tokenizer's ids mean what the config says."""
     if tokenizer.vocab_size > config.vocab_size:
         raise InputError(
@@ -182,35 +210,3 @@ def _processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogV
             raise InputError(f"{name}_token_id is {theirs} in the tokenizer and {ours} in the model's config.")
     vision = config.vision
     return CogVLMProcessor(tokenizer, vision.image_size, vision.patch_size, config.template_version)
-
-
-def _quantized(kind: str, dtype: torch.dtype | None, place: torch.device) -> dict[str, Any]:
-    """Options of from_pretrained for a quantised decoder; it computes in bfloat16 on a GPU and in float32 on a CPU."""
-    compute = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
-    if kind == "nf4":
-        settings = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=compute,
-            llm_int8_skip_modules=list(UNQUANTIZED),
-        )
-    else:
-        settings = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(UNQUANTIZED))
-        # It would say in every layer of every step that inputs are rounded to half precision on their way to 8 bits.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-    return {"quantization_config": settings, "dtype": compute}
-
-
-def _check_quantized(model: PreTrainedModel) -> None:
-    """Make sure that the decoder was quantised and the rest was not: a misspelt part would pass in silence."""
-    from bitsandbytes.nn import Linear4bit, Linear8bitLt
-
-    layers = {name: one for name, one in model.named_modules() if isinstance(one, Linear4bit | Linear8bitLt)}
-    wrong = [name for name in layers if name.startswith(UNQUANTIZED)]
-    if not layers or wrong:
-        raise RunError(f"quantisation went wrong: {len(layers)} layers quantised, {len(wrong)} of them must not be.")
-    for layer in layers.values():
-        # On some CPUs bitsandbytes repacks a 4-bit layer at its first use in evaluation. Such a layer passes no
-        # gradient on when training goes on, and an empty batch (an expert without tokens) ends the whole process.
-        layer.support_avx512bf16_for_cpu = False

@@ -34,14 +34,19 @@ def _as_sources(value: object) -> object:
 class ModelSettings(Section):
     """Which network, and how it is held in memory."""
 
-    path: str | None = Field(default=None, description="Checkpoint folder in the published layout.")
+    path: str | None = Field(
+        default=None, description="Checkpoint folder in the published layout, or a name on the hub."
+    )
+    revision: str | None = Field(
+        default=None, description="Of a name on the hub; none: the newest, which the run folder's settings then name."
+    )
     architecture: dict[str, Any] | str | None = Field(
         default=None,
         description="Instead of `path`, random weights: the keys of config.json, or a YAML or JSON file of them.",
     )
     tokenizer: str | None = Field(
         default=None,
-        description="Folder or tokenizer.model; none: the checkpoint's; for random weights, one trained here.",
+        description="Folder, file or name on the hub; none: the checkpoint's; for random weights, one trained here.",
     )
     tokenizer_size: int = Field(
         default=1024, ge=300, description="Pieces of a tokenizer trained here (bytes and digits included)."
@@ -53,8 +58,15 @@ class ModelSettings(Section):
     quantization: Literal["none", "nf4", "int8"] = Field(
         default="none", description="Stored form of the frozen decoder (bitsandbytes)."
     )
+    quantize_tower: bool = Field(
+        default=False, description="Quantise the vision tower too (6 GB less; the projector stays as it is)."
+    )
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
         default=None, description="Attention kernel; none: the best there is."
+    )
+    rope_dtype: Literal["float32", "bfloat16"] | None = Field(
+        default=None,
+        description="Rope tables; `bfloat16`: as the published code, angles off by up to 0.2; none: the checkpoint's.",
     )
     device: Literal["auto", "cpu"] = Field(default="auto", description="`cpu` keeps the run off a GPU that is there.")
 
@@ -213,10 +225,14 @@ def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
     model, tuning, data, training = settings.model, settings.tuning, settings.data, settings.training
     if (model.path is None) == (model.architecture is None):
         yield ("model",), "needs either `path` (a checkpoint) or `architecture` (random weights), and not both"
+    if model.revision is not None and model.path is None:
+        yield ("model", "revision"), "belongs to a `path` that is a name on the hub"
     if model.architecture is not None and tuning.method == "lora":
         yield ("tuning", "method"), "random weights have nothing for LoRA to adapt: use `full`"
     if model.quantization != "none" and tuning.method == "full":
         yield ("model", "quantization"), "quantised weights cannot be trained: use `none`, or tuning.method `lora`"
+    if model.quantize_tower and model.quantization == "none":
+        yield ("model", "quantize_tower"), "needs model.quantization `nf4` or `int8`"
     if tuning.method == "lora" and tuning.freeze:
         yield ("tuning", "freeze"), "LoRA freezes everything else already: leave it empty, or use method `full`"
     if tuning.targets == "published" and tuning.mlp is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArgum
 
 from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
 from grounding.models.loading import build_model, default_device, load_model
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.samples import Dataset
@@ -24,6 +26,19 @@ from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def with_revision(settings: FinetuneSettings) -> FinetuneSettings:
+    """The settings with the revision of a checkpoint from the hub, whose files are fetched for that.
+
+    Raises:
+        InputError: they cannot be fetched.
+    """
+    model = settings.model
+    if model.path is None or model.revision is not None or not is_hub_name(model.path):
+        return settings
+    revision = resolved_revision(checkpoint_folder(model.path))
+    return settings.model_copy(update={"model": model.model_copy(update={"revision": revision})})
 
 
 def make_model(
@@ -48,13 +63,16 @@ def make_model(
             dtype=dtype,
             device=device,
             quantization=None if model.quantization == "none" else model.quantization,
+            quantize_tower=model.quantize_tower,
             tokenizer=model.tokenizer,
             attention=model.attention,
+            rope_dtype=model.rope_dtype,
+            revision=model.revision,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it
         loaded = build_model(
-            read_architecture(model.architecture),
+            _with_rope(read_architecture(model.architecture), model.rope_dtype),
             _tokenizer(settings, datasets, checkpoint),
             dtype=dtype,
             device=device,
@@ -63,6 +81,10 @@ def make_model(
         )
     assert isinstance(loaded.model, PreTrainedModel)  # no adapter was asked for
     return loaded.model, loaded.processor
+
+
+def _with_rope(architecture: dict[str, Any], rope_dtype: str | None) -> dict[str, Any]:
+    return architecture if rope_dtype is None else {**architecture, "rope_dtype": rope_dtype}
 
 
 def _tokenizer(

@@ -21,9 +21,10 @@ from transformers.utils import logging as transformers_logging
 
 from grounding.errors import RunError
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
-from grounding.training.build import make_model, make_trainable, model_writer, training_arguments
+from grounding.training.build import make_model, make_trainable, model_writer, training_arguments, with_revision
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
@@ -81,7 +82,8 @@ def run(
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
-        folder = open_run(settings)
+        folder, settings = open_run(settings)
+        settings = with_revision(settings)
     if folder.result.exists():
         say(f"This run is through already: {folder.result}")
         return _result(folder, _read_log(folder))
@@ -92,6 +94,8 @@ def run(
     pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
+    if settings.model.quantization != "none":
+        say(say_quantized(model))
     with progress_bars() as bars:
         if first:
             everything = [*train, *val]

@@ -72,8 +72,10 @@ class RunFolder:
             file.write(json.dumps(entry) + "\n")
 
 
-def open_run(settings: FinetuneSettings) -> RunFolder:
+def open_run(settings: FinetuneSettings) -> tuple[RunFolder, FinetuneSettings]:
     """The run folder of these settings: new, or that of a stopped run with the same settings.
+
+    A stopped run's revision of the checkpoint is kept where the settings name none.
 
     Raises:
         InputError: the folder holds something else, or a run with other settings (all differences are told).
@@ -82,7 +84,11 @@ def open_run(settings: FinetuneSettings) -> RunFolder:
     if folder.root.exists() and not folder.root.is_dir():
         raise InputError("is a file; a run needs a folder", where=f"output = {folder.root}")
     if folder.settings.is_file():
-        changed = differences(read_settings(folder.settings), settings)
+        before = read_settings(folder.settings)
+        if settings.model.revision is None and settings.model.path == before.model.path:
+            pinned = settings.model.model_copy(update={"revision": before.model.revision})
+            settings = settings.model_copy(update={"model": pinned})
+        changed = differences(before, settings)
         if changed:
             raise ManyErrors(
                 f"{folder.root} holds a run with other settings",
@@ -95,7 +101,7 @@ def open_run(settings: FinetuneSettings) -> RunFolder:
             where=f"output = {folder.root}",
             fix="Name a new folder.",
         )
-    return folder
+    return folder, settings
 
 
 def start_run(folder: RunFolder, settings: FinetuneSettings) -> None:

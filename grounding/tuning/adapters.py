@@ -1,6 +1,7 @@
-"""LoRA by PEFT: attach to a model, save as a plain PEFT folder, load, merge.
+"""LoRA by PEFT: attach to a model, save as a plain PEFT folder, load.
 
-Knows PEFT; it does not know which modules are chosen (see `targets`) nor how they are trained.
+Knows PEFT; it does not know which modules are chosen (see `targets`), how they are trained, nor how adapter and base
+become one checkpoint (see `merge`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from grounding.errors import InputError
 from grounding.models.adapter_check import check_adapter
 from grounding.tuning.freeze import freeze_all, to_float32
 from grounding.tuning.targets import Targets
@@ -59,16 +59,3 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     to_float32(adapted)
     return adapted
-
-
-def merge_adapter(model: PeftModel) -> nn.Module:
-    """The base model with the adapter's update added to its weights (equal outputs up to rounding in the base's type).
-
-    Raises:
-        InputError: the base is quantised: adding to 4- or 8-bit weights rounds the update away.
-    """
-    if getattr(model.get_base_model(), "is_quantized", False):
-        raise InputError(
-            "an adapter cannot be merged into quantised weights", fix="Load the base unquantised and merge."
-        )
-    return model.merge_and_unload()

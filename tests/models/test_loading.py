@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError, RunError
-from grounding.models import loading
+from grounding.models import loading, quantization
 from grounding.models.cogvlm import CogVLMForCausalLM, Encoded
 from grounding.models.loading import LoadedModel, build_model, load_model
+from grounding.models.quantization import quantized_layers, say_quantized
 from tests.models.parity import Case
 
 
@@ -138,9 +140,48 @@ KINDS = ("Linear4bit", "Linear8bitLt")
 
 
 def test_a_quantisation_that_took_nothing_is_an_error(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "UNQUANTIZED", ("model", "lm_head"))
-    with pytest.raises(RunError, match="0 layers quantised"):
+    monkeypatch.setattr(quantization, "UNQUANTIZED", ("model", "lm_head"))
+    with pytest.raises(RunError, match="0 layers quantised where 0 are meant"):
         load_model(checkpoint, device="cpu", quantization="nf4")
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("tower", [False, True])
+def test_what_is_not_quantised_stays_in_bfloat16(checkpoint: Path, kind: str, tower: bool) -> None:
+    """PEFT's preparation for k-bit training would turn all of these into float32."""
+    model = load_model(checkpoint, device="cpu", dtype="bfloat16", quantization=kind, quantize_tower=tower).model
+    # Per tower layer: two matrices of attention, two of the MLP.
+    decoder, inside = 2 * 2 * 5, 2 * 4 * tower
+    assert len(quantized_layers(model)) == decoder + inside
+    said = say_quantized(model)
+    assert (
+        f"{decoder + inside} of {decoder + 8 + 4 + 1} linear layers, as {kind}; {inside} of them in the tower" in said
+    )
+    for name, parameter in model.named_parameters():
+        small = name.rpartition(".")[0] in quantized_layers(model) and name.endswith("weight")
+        assert (parameter.dtype in (torch.uint8, torch.int8)) if small else (parameter.dtype == torch.bfloat16), name
+
+
+def test_the_tower_is_not_quantised_alone(checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="only with the decoder"):
+        load_model(checkpoint, device="cpu", quantize_tower=True)
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("problem", [RuntimeError("no native library\nmore"), NotImplementedError("no kernel")])
+def test_bitsandbytes_without_a_usable_backend(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, kind: str, problem: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr("bitsandbytes.functional.quantize_4bit", fail)
+    monkeypatch.setattr("bitsandbytes.functional.int8_vectorwise_quant", fail)
+    with pytest.raises(InputError, match=rf"cannot quantise to {kind} on cpu \(no .*Load without quantisation"):
+        load_model(checkpoint, device="cpu", quantization=kind)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(InputError, match=f"{kind} needs bitsandbytes, which is not here"):
+        load_model(checkpoint, device="cpu", quantization=kind)
 
 
 def test_build_model(architecture: dict[str, Any], tiny: LoadedModel) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from grounding.errors import InputError, ManyErrors, RunError
 from grounding.models.loading import load_model
 from grounding.samples import Sample, read_samples, write_samples
+from grounding.settings import read_settings
 from grounding.training.build import accumulation, make_model, make_trainable
 from grounding.training.run import run
 from grounding.training.run_folder import RunFolder, disk_errors
@@ -74,6 +75,22 @@ def test_lora_on_quantised_weights_learns(make_settings: MakeSettings, base: Pat
     run(settings, say=quiet)
     curve = log_losses(settings.output)
     assert curve[-1] < curve[0]
+
+
+def test_quantised_training_keeps_tower_embeddings_and_head_in_bfloat16(
+    make_settings: MakeSettings, base: Path
+) -> None:
+    """PEFT's preparation for k-bit training would make them float32: 8.7 GiB more on the published model."""
+    settings = make_settings(**lora(base, quantization="nf4", dtype="bfloat16"))
+    model = make_trainable(make_model(settings, [], None)[0], settings)
+    seen = {"lora_": 0, "vision.": 0, "embed_tokens": 0, "lm_head": 0, "norm": 0}
+    for name, parameter in model.named_parameters():
+        for part in seen:
+            seen[part] += part in name
+        if parameter.dtype != torch.uint8:  # four bits, two in a byte
+            assert parameter.dtype == (torch.float32 if "lora_" in name else torch.bfloat16), name
+            assert parameter.requires_grad == ("lora_" in name), name
+    assert all(seen.values()), seen
 
 
 def gradients(make_settings: MakeSettings, checkpointing: bool) -> dict[str, Tensor]:
@@ -207,3 +224,28 @@ def test_unfinished_checkpoints_are_not_seen(tmp_path: Path) -> None:
     assert folder.checkpoint(9).is_dir()
     folder.prune(keep=1, best=20)
     assert not folder.checkpoint(9).exists() and folder.checkpoint(20).is_dir()
+
+
+def test_a_checkpoint_from_the_hub_is_pinned_in_the_saved_settings(
+    make_settings: MakeSettings, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = {"newest": "a" * 40}
+
+    def download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        assert name == "owner/name" and "*.safetensors" in allow_patterns
+        folder = tmp_path / "cache" / "snapshots" / (revision or commits["newest"])
+        shutil.copytree(base, folder, dirs_exist_ok=True)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    settings = make_settings(**lora(Path("owner/name")), training={"max_steps": 2})
+    run(settings, say=quiet)
+    saved = read_settings(Path(settings.output) / "settings.yaml")
+    assert saved.model.revision == "a" * 40 and saved.model.path == "owner/name"
+    commits["newest"] = "b" * 40
+    shutil.rmtree(Path(settings.output) / "adapter")
+    run(settings, say=quiet)  # goes on with the commit that it began with
+    assert read_settings(Path(settings.output) / "settings.yaml").model.revision == "a" * 40
+    assert not (tmp_path / "cache" / "snapshots" / ("b" * 40)).exists()
+    with pytest.raises(ManyErrors, match=r"model\.revision: 'a+' -> 'cc'"):
+        run(settings.model_copy(update={"model": settings.model.model_copy(update={"revision": "cc"})}), say=quiet)

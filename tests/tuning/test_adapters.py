@@ -1,4 +1,4 @@
-"""LoRA laws: fresh = base, reloaded = saved, merged = unmerged, every target learns, PEFT alone reads the files."""
+"""LoRA laws: fresh = base, reloaded = saved, every target learns, PEFT alone reads the files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from peft import PeftModel, PromptTuningConfig, get_peft_model
 from torch import Tensor, nn
 
 from grounding.errors import InputError
-from grounding.models.cogvlm import CogVLMForCausalLM
-from grounding.tuning.adapters import attach_lora, load_adapter, merge_adapter, save_adapter
+from grounding.tuning.adapters import attach_lora, load_adapter, save_adapter
 from grounding.tuning.freeze import count_parameters
 from grounding.tuning.targets import SETS, target_modules
 from tests.tuning.conftest import tiny_model
@@ -66,16 +65,6 @@ def test_saved_is_loaded_by_peft_alone_and_by_us(name: str, batch: Batch, tmp_pa
     assert count_parameters(again).trainable == count_parameters(model).trainable > 0
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_merged_is_unmerged(name: str, batch: Batch) -> None:
-    model = stirred(adapted(name))
-    expected = logits(model, batch)
-    merged = merge_adapter(model)
-    assert isinstance(merged, CogVLMForCausalLM)
-    torch.testing.assert_close(logits(merged, batch), expected, atol=1e-5, rtol=1e-5)
-    assert {key for key, _ in merged.named_parameters()} == {key for key, _ in tiny_model().named_parameters()}
-
-
 def test_the_seed_decides_the_adapter_and_nothing_else() -> None:
     bare = tiny_model()
     torch.manual_seed(3)
@@ -125,10 +114,3 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     save_adapter(attach_lora(model, target_modules(model, "both"), rank=2, alpha=2), tmp_path)
     with pytest.raises(InputError, match="do not fit"):
         load_adapter(tiny_model(), tmp_path)
-
-
-def test_quantised_weights_are_not_merged_into() -> None:
-    model = adapted("both")
-    model.get_base_model().is_quantized = True
-    with pytest.raises(InputError, match="quantised"):
-        merge_adapter(model)

@@ -71,23 +71,31 @@ def rope_frequencies(head_size: int, device: torch.device | None = None) -> Tens
     return ROPE_BASE**-exponents
 
 
-def rope_tables(position_ids: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine for int64[N] positions, float32[N, 1, 1, d/2] each, whatever the dtype of the model: in bfloat16
-    angles would be off by up to 0.2 radians."""
-    angles = position_ids[:, None, None, None].float() * rope_frequencies(head_size, position_ids.device)
+def rope_tables(position_ids: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, [N, 1, 1, d/2] each, every step of them in the dtype of the frequencies.
+
+    Args:
+        position_ids: int64[N], of each token.
+        frequencies: [d/2]. In bfloat16 positions, angles and tables are rounded as in the published code: positions
+            above 256 are no longer exact, and angles are off by up to 0.2 radians within the first 64.
+    """
+    angles = position_ids[:, None, None, None].to(frequencies.dtype) * frequencies
     return angles.cos(), angles.sin()
 
 
 def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rope on [N, 2, H, d], query and key of each token: component j turns with component j + d/2. Worked in float32,
-    returned as given."""
+    """Rope on [N, 2, H, d], query and key of each token: component j turns with component j + d/2. Worked in the wider
+    dtype of heads and tables, returned in that of the heads."""
     first, second = heads.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
 
 
 class RopeFrequencies(nn.Module):
-    """Holds the `inv_freq` buffer that published checkpoints store in every layer. It is written for other readers; the
-    tables are made from the formula, so a bfloat16 copy costs no precision."""
+    """Holds the `inv_freq` buffer that published checkpoints store in every layer, in whatever precision.
+
+    Tables in float32 are made from the formula, so that a bfloat16 copy costs no precision; tables in bfloat16 are made
+    from this buffer, since the published code takes what the checkpoint stores (two ways to round differ by 0.7 %).
+    """
 
     inv_freq: Tensor
 
@@ -95,6 +103,12 @@ class RopeFrequencies(nn.Module):
         super().__init__()
         self.head_size = head_size
         self.register_buffer("inv_freq", rope_frequencies(head_size))
+
+    def frequencies(self, dtype: str) -> Tensor:
+        """[d/2] in "float32" (from the formula) or "bfloat16" (as stored)."""
+        if dtype == "bfloat16":
+            return self.inv_freq.to(torch.bfloat16)
+        return rope_frequencies(self.head_size, self.inv_freq.device)
 
 
 class CogVLMAttention(nn.Module):

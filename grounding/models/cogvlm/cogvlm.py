@@ -86,7 +86,8 @@ class CogVLMModel(CogVLMPreTrainedModel):
         if past == 0 and real is not None and attention_mask is not None and _only_on_the_right(real):
             attention_mask = None  # causality hides it from every real token, and kernels without a mask are faster
         sight = self._sight(embeddings, attention_mask, branch_ids, layout, past_key_values)
-        rope = rope_tables(layout.to_tokens(position_ids.expand(rows, columns)), self.config.head_size)
+        frequencies = self.layers[0].self_attn.rotary_emb.frequencies(self.config.rope_dtype).to(embeddings.device)
+        rope = rope_tables(layout.to_tokens(position_ids.expand(rows, columns)), frequencies)
 
         keep_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         states: list[Tensor] = []

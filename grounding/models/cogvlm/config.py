@@ -11,6 +11,8 @@ from transformers import PreTrainedConfig
 
 TEMPLATES = ("base", "chat", "vqa")
 """The prompt templates a checkpoint may name in `template_version`."""
+ROPE_DTYPES = ("float32", "bfloat16")
+"""What rope tables can be made in."""
 
 
 @strict
@@ -69,6 +71,8 @@ class CogVLMConfig(PreTrainedConfig):
     Args:
         rms_norm_eps: 1e-6 as in the original class; published checkpoints say 1e-5 in their config.json.
         template_version: the prompt template the checkpoint was trained with, one of `TEMPLATES`.
+        rope_dtype: "float32", or "bfloat16" for the arithmetic of the published code in a bfloat16 model, whose angles
+            are off by up to 0.2 radians. No key of published files: it is written only where it is not float32.
         vision_config: the tower, as a mapping or a CogVLMVisionConfig.
     """
 
@@ -85,6 +89,7 @@ class CogVLMConfig(PreTrainedConfig):
     initializer_range: float = 0.02
     rms_norm_eps: float = 1e-6
     template_version: str = "base"
+    rope_dtype: str = "float32"
     pad_token_id: int | None = 0
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
@@ -124,6 +129,8 @@ class CogVLMConfig(PreTrainedConfig):
             )
         if self.template_version not in TEMPLATES:
             raise ValueError(f"template_version {self.template_version!r} is none of {', '.join(TEMPLATES)}")
+        if self.rope_dtype not in ROPE_DTYPES:
+            raise ValueError(f"rope_dtype {self.rope_dtype!r} is none of {', '.join(ROPE_DTYPES)}")
         if self.tie_word_embeddings:
             raise ValueError("tie_word_embeddings must be false: CogVLM's lm_head has weights of its own")
 
@@ -132,6 +139,8 @@ class CogVLMConfig(PreTrainedConfig):
         published = super().to_diff_dict()
         published.update({name: getattr(self, name) for name in _own_fields(CogVLMConfig)})
         published["vision_config"] = {name: getattr(self.vision, name) for name in _own_fields(CogVLMVisionConfig)}
+        if self.rope_dtype == ROPE_DTYPES[0]:
+            del published["rope_dtype"]
         if "dtype" in published:
             published["torch_dtype"] = published.pop("dtype")
         return published

@@ -1,0 +1,106 @@
+"""The whole line at a billion parameters on the CPU: a sharded checkpoint, two QLoRA steps, merged, the same answers.
+
+    python -m benchmarks.billion [--work DIR]
+
+Everything is random but the line itself. Prints what each command says, with its peak of anonymous resident memory.
+Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.checkpoints import write_random_checkpoint
+from benchmarks.timing import report
+from grounding.pocket.scenes import draw_scenes
+from grounding.samples import Manifest, Sample, write_manifest, write_samples
+from grounding.text import write_boxes
+
+SETTINGS = """output: {work}/run
+model: {{path: {work}/base, quantization: nf4, dtype: bfloat16, device: cpu}}
+tuning: {{rank: 16, alpha: 32}}
+data: {{train: {work}/data/train.jsonl}}
+training: {{effective_batch: 1, max_steps: 2, learning_rate: 1e-3, workers: 0, log_every: 1}}
+"""
+
+
+def peak_of(command: list[str]) -> tuple[str, float, float]:
+    """What a command says, its peak of anonymous memory in MiB (seen every 20 ms) and its seconds."""
+    started, peak = time.perf_counter(), 0
+    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:
+            lines = status.read_text().splitlines() if status.exists() else []
+            peak = max([peak, *(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))])
+            time.sleep(0.02)
+        said.seek(0)
+        text = said.read()
+    if process.returncode:
+        raise SystemExit(text)
+    return text, peak / 1024, time.perf_counter() - started
+
+
+def make_data(folder: Path) -> None:
+    """Two samples about drawn scenes."""
+    folder.mkdir(parents=True)
+    samples = []
+    for number, scene in enumerate(draw_scenes(2, seed=0, size_wh=(224, 224), objects=(1, 1))):
+        scene.image.save(folder / f"{number}.png")
+        box = [float(edge) for edge in scene.objects[0].xyxy_px]
+        label = write_boxes([box], (224, 224)).text
+        frame = {"image": f"{number}.png", "width": 224, "height": 224, "boxes": [box]}
+        samples.append(Sample(id=str(number), prompt=f"Where is {scene.objects[0].category}?", label=label, **frame))
+    write_samples(folder / "train.jsonl", samples)
+    write_manifest(folder / "manifest.json", Manifest(image_root="."))
+
+
+def main() -> None:
+    """Run the line in a temporary folder (or in --work, which must be empty) and write its numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path)
+    given = parser.parse_args().work
+    with tempfile.TemporaryDirectory() as temporary:
+        work = given or Path(temporary)
+        count = write_random_checkpoint(work / "base")
+        make_data(work / "data")
+        (work / "settings.yaml").write_text(SETTINGS.format(work=work))
+        grounding = [sys.executable, "-m", "grounding"]
+        lines = {
+            "check": ["check", str(work / "base")],
+            "finetune": ["finetune", str(work / "settings.yaml")],
+            "merge": [
+                "merge",
+                str(work / "run"),
+                "--out",
+                str(work / "merged"),
+                "--shard-size",
+                "256MiB",
+                "--no-answers",
+            ],
+            "merge, answers compared": ["merge", str(work / "run"), "--out", str(work / "again")],
+            "check merged": ["check", str(work / "merged")],
+        }
+        results = {}
+        for name, words in lines.items():
+            text, peak, seconds = peak_of([*grounding, *words])
+            print(f"$ grounding {' '.join(words)}\n{text}", flush=True)
+            results[name] = {"peak_anonymous_mib": peak, "seconds": seconds}
+    report(
+        "billion",
+        f"{count:,} parameters on the CPU: check, two QLoRA steps, merge",
+        {"parameters": count, "stored": "bfloat16", "shards_mib": 256, "quantization": "nf4"},
+        results,
+        ("torch", "transformers", "peft", "bitsandbytes"),
+    )
+
+
+if __name__ == "__main__":
+    main()
