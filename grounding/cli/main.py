@@ -35,6 +35,8 @@ SUBCOMMANDS = {
     "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),
+    "plan": Subcommand("grounding.cli.plan", "What a fine-tuning run will need: memory, tokens, steps."),
+    "doctor": Subcommand("grounding.cli.doctor", "What this machine can do."),
 }
 
 DEBUG = "grounding.debug"

@@ -40,7 +40,8 @@ def check_backend(kind: str, place: torch.device) -> None:
         raise InputError(
             f"{kind} needs bitsandbytes, which is not here ({error}).", where="quantization", fix=fix
         ) from error
-    except (RuntimeError, NotImplementedError, AttributeError, ValueError, OSError) as error:
+    except (RuntimeError, NotImplementedError, AttributeError, ValueError, OSError, AssertionError) as error:
+        # Each stands for a way to have no kernels: no native library, none for the device, a torch without the device.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"bitsandbytes cannot quantise to {kind} on {place} ({reason}).", where="quantization", fix=fix

@@ -1,0 +1,214 @@
+"""`grounding plan`: what a fine-tuning run will need, before anything is loaded, and what to change to fit a card.
+
+grounding plan configs/qlora_24gb.yaml --card 24GB
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from grounding.errors import GroundingError, InputError
+from grounding.settings import FinetuneSettings, read_architecture, read_settings
+
+if TYPE_CHECKING:
+    from grounding.models.cogvlm import CogVLMConfig
+    from grounding.samples import Sample
+    from grounding.training.plan import Lengths, Plan
+
+TEXT_TOKENS, LABEL_TOKENS = 64, 24
+"""Of the longest sample where the data are not here: prompt and answer; the answer alone."""
+WIDTH = 96
+
+
+class Data(NamedTuple):
+    """What is known of the training data: None where they are not here."""
+
+    prompts: int | None
+    mean: float | None
+    lengths: Lengths
+    note: str
+
+
+@click.command(name="plan")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--card", metavar="SIZE", help="Memory of the GPU that it is to fit, such as 24GB.")
+@click.option("--text-tokens", type=click.IntRange(3), metavar="N", help="Of the longest prompt with its label.")
+@click.option("--label-tokens", type=click.IntRange(1), metavar="N", help="Of the longest label with its end.")
+def command(
+    config: Path, overrides: tuple[str, ...], card: str | None, text_tokens: int | None, label_tokens: int | None
+) -> None:
+    """Say what `grounding finetune` with the same words needs on one GPU, without loading a model.
+
+    Lengths and steps are those of the data where these and the tokenizer are here. With --card, exit status 1 where it
+    does not fit, and what to change.
+    """
+    settings = read_settings(config, overrides)
+    size = None if card is None else card_bytes(card)
+    architecture, source = architecture_of(settings)
+
+    from transformers.utils import logging
+
+    from grounding.training.plan import USABLE, make_plan, savings
+
+    logging.set_verbosity_error()
+    data = _data(settings, architecture, text_tokens, label_tokens)
+    plan = make_plan(settings, architecture, data.lengths, compare=True)
+    console = Console(width=WIDTH)
+    console.print(f"Architecture: {source}", soft_wrap=True, highlight=False, markup=False)
+    console.print(_table(plan, settings))
+    for line in _tokens_and_steps(settings, data, plan):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if size is None:
+        return
+    room = int(size * USABLE)
+    if plan.peak <= room:
+        console.print(f"It fits {card}: {_gib(room - plan.peak)} GiB are left.", highlight=False)
+        return
+    console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change, in this order:", highlight=False)
+    for word, changed in savings(settings):
+        smaller = make_plan(changed, architecture, data.lengths).peak
+        console.print(f"  {word}: {_gib(smaller)} GiB" + (", which fits" if smaller <= room else ""), highlight=False)
+        if smaller <= room:
+            break
+    else:
+        console.print("Nothing of this is enough: a larger card is needed.", highlight=False)
+    raise click.exceptions.Exit(1)
+
+
+def architecture_of(settings: FinetuneSettings) -> tuple[CogVLMConfig, str]:
+    """The config of the run's model, and where it was found: where the checkpoint is not here, the published one."""
+    from grounding.models.checkpoint import config_from, read_config
+    from grounding.models.cogvlm import CogVLMConfig
+
+    model = settings.model
+    if model.architecture is not None:
+        values = {"model_type": CogVLMConfig.model_type, "vocab_size": model.tokenizer_size}
+        return config_from(
+            {**values, **read_architecture(model.architecture)}, where="architecture"
+        ), "as in the settings"
+    assert model.path is not None  # the settings were checked for it
+    if (Path(model.path) / "config.json").is_file():
+        return read_config(model.path), f"{model.path}/config.json"
+    return CogVLMConfig(rms_norm_eps=1e-5), f"the published 490-pixel model ({model.path} is not here)"
+
+
+def card_bytes(size: str) -> int:
+    """The memory of a card: 24, 24GB and 24GiB all mean 24 GiB, as cards are sold."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:GB|GiB|G)?\s*", size, re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise InputError(f"{size!r} is no size of a card; write for example 24GB.", where="--card")
+    return int(float(match[1]) * 2**30)
+
+
+def _data(settings: FinetuneSettings, config: CogVLMConfig, text: int | None, label: int | None) -> Data:
+    """Counts and lengths of the training data, as far as data and tokenizer are here."""
+    from grounding.training.plan import Lengths
+
+    text_tokens = text or max(TEXT_TOKENS, (label or 0) + 1)
+    lengths = Lengths(text_tokens, min(label or LABEL_TOKENS, text_tokens))
+    try:
+        from grounding.training.dataset import read_sources
+        from grounding.training.mixing import MixtureSampler
+
+        sets = read_sources(settings.data.train, flatten=settings.data.flatten_history)
+        shares = [source.share for source in settings.data.train]
+        prompts = len(MixtureSampler([len(one.samples) for one in sets], shares, settings.training.seed))
+    except GroundingError as error:
+        return Data(None, None, lengths, f"the data are not here ({str(error).splitlines()[0]})")
+    try:
+        found = _measured(settings, config, [sample for one in sets for sample in one.samples])
+    except GroundingError as error:
+        return Data(prompts, None, lengths, f"the tokenizer is not here ({str(error).splitlines()[0]})")
+    texts, labels = zip(*found, strict=True)
+    lengths = Lengths(text or max(texts), label or max(labels))
+    return Data(prompts, sum(texts) / len(texts), lengths, f"measured on {len(found):,} samples")
+
+
+def _measured(settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sample]) -> list[tuple[int, int]]:
+    """Tokens besides the image, and of the label, of every sample."""
+    from grounding.models.cogvlm.cogvlm import NO_LABEL
+    from grounding.models.loading import make_processor
+    from grounding.models.tokenizers import load_tokenizer, train_tokenizer
+    from grounding.training.dataset import encode_sample
+
+    model = settings.model
+    if model.path is None and model.tokenizer is None:
+        texts = (text for sample in samples for text in (sample.prompt, sample.label))
+        words = train_tokenizer(texts, model.tokenizer_size)
+    else:
+        words = load_tokenizer(model.tokenizer or model.path or "")
+    processor = make_processor(config, words)
+    found = []
+    for sample in samples:
+        encoded = encode_sample(sample, processor)
+        image = config.image_token_count if sample.image is not None else 0
+        labels = sum(label != NO_LABEL for label in encoded.labels or [])
+        found.append((len(encoded.input_ids) - image, labels))
+    return found
+
+
+def _table(plan: Plan, settings: FinetuneSettings) -> Table:
+    from grounding.training.plan import CONTEXT, SLACK
+
+    table = Table(title=f"Memory on one GPU, at {settings.training.micro_batch} prompt(s) at once")
+    for column in ("part", "GiB"):
+        table.add_column(column, justify="right" if column == "GiB" else "left")
+    table.add_column("how", overflow="fold")
+    on = settings.training.gradient_checkpointing
+    model = settings.model
+    stored = f"{model.quantization}{' with the tower' if model.quantize_tower else ''}, else {model.dtype}"
+    what = "adapter" if settings.tuning.method == "lora" else "trained weights"
+    rows = [
+        ("frozen weights", plan.weights, stored if model.quantization != "none" else model.dtype),
+        (what, plan.trained, f"{plan.numbers[0]:,} of {plan.numbers[1]:,} numbers, float32"),
+        ("gradients", plan.gradients, "float32"),
+        ("optimiser", plan.optimiser, "AdamW, two float32 a trained number"),
+        ("activations", plan.activations, f"{'with' if on else 'without'} gradient checkpointing, logits included"),
+        ("", plan.activations_otherwise or 0, f"{'without' if on else 'with'} it (not counted)"),
+        ("label logits", plan.logits, "of the activations: head and loss of labelled tokens"),
+        ("a matrix unpacked", plan.dequantised, "the largest quantised one"),
+        ("most in training", plan.training, ""),
+        (
+            "cache",
+            plan.cache,
+            f"answering {settings.evaluation.batch} prompts, {settings.evaluation.max_new_tokens} new tokens",
+        ),
+        ("most in evaluation", plan.evaluating, f"with {_gib(plan.answering)} for the prompts' first pass"),
+        ("in all", plan.peak, f"the larger, {SLACK:.0%} more and {_gib(CONTEXT)} for CUDA (both estimated)"),
+    ]
+    for name, size, how in rows:
+        table.add_row(name, _gib(size), how, style="bold" if name == "in all" else None)
+    return table
+
+
+def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan) -> list[str]:
+    training = settings.training
+    image = plan.tokens - data.lengths.text
+    mean = "" if data.mean is None else f", {data.mean:.1f} on average"
+    lines = [
+        f"Tokens a sample: {image:,} of the image and {data.lengths.text} of text at most{mean}, of these "
+        f"{data.lengths.label} with a label at most; {data.note}."
+    ]
+    if training.max_steps is not None:
+        lines.append(f"Steps: {training.max_steps:,} of {training.effective_batch} prompts.")
+    elif data.prompts is None:
+        lines.append(f"Steps: one for {training.effective_batch} prompts, {training.epochs:g} times over the data.")
+    else:
+        an_epoch = math.ceil(data.prompts / training.effective_batch)
+        lines.append(
+            f"Steps: {math.ceil(training.epochs * an_epoch):,}, {an_epoch:,} an epoch of {data.prompts:,} prompts; "
+            f"{training.effective_batch} prompts a step."
+        )
+    return lines
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.2f}"

@@ -1,0 +1,114 @@
+"""`grounding plan` and `grounding doctor`: what they say with and without data, cards and packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from grounding.cli.main import group
+from grounding.cli.plan import card_bytes
+from grounding.errors import InputError
+from grounding.samples import Sample, write_samples
+
+TINY = "{hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 2, vision_config: {VISION}}"
+VISION = "hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_heads: 2, image_size: 28, patch_size: 14"
+
+
+def grounding(*words: object) -> Result:
+    return CliRunner().invoke(group, [*map(str, words)])
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A config of a small net from random weights, with eight samples."""
+    write_samples(
+        tmp_path / "train.jsonl",
+        [
+            Sample(
+                id=str(number), image=None, width=None, height=None, prompt="Say it.", label="x" * number, boxes=None
+            )
+            for number in range(1, 9)
+        ],
+    )
+    (tmp_path / "tiny.yaml").write_text(
+        f"output: out\nmodel:\n  architecture: {TINY.replace('VISION', VISION)}\n  tokenizer_size: 320\n"
+        f"tuning: {{method: full}}\ndata: {{train: {tmp_path}/train.jsonl}}\n"
+        "training: {effective_batch: 4, micro_batch: 2, epochs: 2.5}\n"
+    )
+    return tmp_path / "tiny.yaml"
+
+
+def test_lengths_and_steps_are_those_of_the_data(tiny: Path) -> None:
+    result = grounding("plan", tiny)
+    assert result.exit_code == 0, result.stderr
+    assert "Steps: 5, 2 an epoch of 8 prompts; 4 prompts a step." in result.stdout
+    assert "measured on 8 samples" in result.stdout and "6 of the image" in result.stdout
+    assert "trained weights" in result.stdout and "as in the settings" in result.stdout
+    assert "Steps: 7 of 4" in grounding("plan", tiny, "training.max_steps=7").stdout
+
+
+def test_without_data_lengths_are_assumed_or_given(tiny: Path) -> None:
+    (tiny.parent / "train.jsonl").unlink()
+    result = grounding("plan", tiny)
+    assert "64 of text at most, of these 24 with a label" in result.stdout and "the data are not here" in result.stdout
+    result = grounding("plan", tiny, "--text-tokens", 30, "--label-tokens", 10)
+    assert "30 of text at most, of these 10 with a label" in result.stdout
+
+
+def test_a_card_is_held_against_it(tiny: Path) -> None:
+    assert "It fits 24GB" in grounding("plan", tiny, "--card", "24GB").stdout
+    result = grounding("plan", tiny, "--card", "0.5GB", "training.gradient_checkpointing=false")
+    assert result.exit_code == 1
+    for part in ("does not fit 0.5GB", "training.gradient_checkpointing=true: ", "Nothing of this is enough"):
+        assert part in result.stdout
+    result = grounding("plan", tiny, "--card", "much")
+    assert result.exit_code == 2 and "no size of a card" in result.stderr
+
+
+def test_cards_are_sold_in_gibibytes() -> None:
+    assert card_bytes("24GB") == card_bytes("24") == card_bytes("24 GiB") == 24 * 2**30
+    with pytest.raises(InputError):
+        card_bytes("0GB")
+
+
+def test_the_doctor_on_a_machine_without_a_gpu(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    (tiny.parent / "wrong.yaml").write_text("output: x\n")
+    result = grounding("doctor", "--configs", tiny.parent)
+    assert result.exit_code == 0, result.stderr
+    for part in (
+        f"torch {torch.__version__}",
+        "GPU: none",
+        "Quantisation on cpu: nf4 works; int8 works",
+        "flash_attention_2 does not",
+        "tiny.yaml: needs 0.6 GiB; there is no GPU here",
+        "wrong.yaml: these settings cannot be used",
+    ):
+        assert part in result.stdout, part
+    tiny.write_text(tiny.read_text().replace("tokenizer_size: 320", "tokenizer_size: 320\n  device: cpu"))
+    assert "fits the CPU's memory" in grounding("doctor", "--configs", tiny.parent).stdout
+    assert "there are none in" in grounding("doctor", "--configs", tiny.parent / "nowhere").stdout
+
+
+def test_the_doctor_on_a_machine_with_a_gpu(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no kernel for it")
+
+    about = SimpleNamespace(name="Card", major=8, minor=9)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10 * 2**30, 24 * 2**30))
+    monkeypatch.setattr("bitsandbytes.functional.quantize_4bit", refuse)
+    monkeypatch.setattr("bitsandbytes.functional.int8_vectorwise_quant", refuse)
+    result = grounding("doctor", "--configs", tiny.parent)
+    assert result.exit_code == 0, result.stderr
+    assert "GPU 0: Card, 24.0 GiB, 10.0 GiB free, compute capability 8.9, bfloat16" in result.stdout
+    assert "Quantisation on cuda:0: nf4 does not: quantization:" in result.stdout
+    assert "tiny.yaml: needs 0.6 GiB; fits, 22.9 GiB are left" in result.stdout
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**20, 2**20))
+    assert "does not fit: `grounding plan`" in grounding("doctor", "--configs", tiny.parent).stdout
