@@ -26,7 +26,8 @@ from transformers import PreTrainedModel
 
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_tables
-from grounding.models.cogvlm.experts import TokenLayout
+from grounding.models.cogvlm.experts import Readers, TokenLayout
+from grounding.models.cogvlm.visibility import RowSight
 from grounding.models.quantization import is_quantizable, parts_kept
 from grounding.settings import FinetuneSettings
 from grounding.training.build import make_trainable
@@ -220,8 +221,8 @@ def _parts(adapted: nn.Module) -> CogVLMForCausalLM:
     return inner
 
 
-def _decode(model: CogVLMForCausalLM, batch: _Batch) -> Tensor:
-    """The hidden states float[N, D] of a batch through tower and decoder, without what depends on values."""
+def _decode(model: CogVLMForCausalLM, batch: _Batch, read: int | None = None) -> Tensor:
+    """A batch through tower and decoder, without what depends on values: all hidden states, or as many as are read."""
     core, config = model.model, model.config
     features = core.vision(batch.pixels()).flatten(0, 1)
     text = torch.empty(batch.rows * batch.columns - len(features), config.hidden_size, dtype=features.dtype)
@@ -229,10 +230,13 @@ def _decode(model: CogVLMForCausalLM, batch: _Batch) -> Tensor:
         text.requires_grad_()
     tokens = torch.cat([features, text]).to(core.embed_tokens.weight.dtype)
     layout = batch.layout()
-    positions = torch.empty(batch.rows, batch.columns, dtype=torch.long)
+    positions = torch.empty(batch.rows * batch.columns, dtype=torch.long)
     rope = rope_tables(positions, core.layers[0].self_attn.rotary_emb.frequencies(config.rope_dtype))
+    sight = RowSight(layout, None)
+    readers = None if read is None else Readers(torch.empty(read, dtype=torch.long), 0)
     for layer in core.layers:
-        tokens = layer(tokens, layout=layout, rope=rope, mask=None)
+        last = layer is core.layers[-1]
+        tokens = layer(tokens, layout=layout, rope=rope, sight=sight, readers=readers if last else None)
     return core.norm(tokens)
 
 
@@ -243,8 +247,7 @@ def _step(adapted: nn.Module, batch: _Batch, half: bool, *, checkpointing: bool)
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = checkpointing
     with _alive(adapted) as alive, torch.autocast("cpu", torch.bfloat16, enabled=half):
-        hidden = _decode(model, batch)
-        _loss(model, hidden[: batch.labels]).backward()
+        _loss(model, _decode(model, batch, batch.labels)).backward()
     return alive.peak
 
 
