@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -122,4 +123,6 @@ def main() -> None:
     """Entry point of the console script."""
     # bitsandbytes warns at import that an optional CPU kernel package is absent: nothing that the user could mend.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    # PEFT asks transformers for a property by its older name.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
     group(prog_name="grounding")
