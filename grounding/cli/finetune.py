@@ -104,11 +104,11 @@ def make_evaluate(
     from grounding.evaluation.evaluate import score
     from grounding.evaluation.predictions import Prediction
     from grounding.inference.engine import Request, answer
-    from grounding.samples import Sample, open_image
+    from grounding.samples import Sample, image_key, open_image
 
     def request(sample: Sample) -> Request:
         image = (lambda: open_image(dataset.image_root, sample)) if sample.image is not None else None
-        return Request(image, sample.prompt, sample.history)
+        return Request(image, sample.prompt, sample.history, image_key=image_key(sample))
 
     def evaluate(model: Any) -> dict[str, float]:
         requests = [request(sample) for sample in dataset.samples]

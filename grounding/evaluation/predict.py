@@ -20,7 +20,8 @@ from grounding.evaluation.predictions import Prediction, decode_line, encode_lin
 from grounding.inference.budget import MAX_NEW_TOKENS
 from grounding.inference.engine import Answer, Request, answer
 from grounding.models.cogvlm.processor import CogVLMProcessor
-from grounding.samples import Dataset, Sample, open_image, resolve_image
+from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
+from grounding.text import not_found_sentences
 
 
 def predict(
@@ -56,7 +57,7 @@ def predict(
     kept = _keep(unfinished, samples)
     if progress and kept:
         progress(len(kept))
-    requests = [_request(sample, dataset.image_root, follow_links) for sample in samples[len(kept) :]]
+    requests = [_request(sample, dataset, follow_links) for sample in samples[len(kept) :]]
     made = answer(model, processor, requests, batch_size=batch_size, max_new_tokens=max_new_tokens, progress=progress)
     predictions = list(kept)
     try:
@@ -115,15 +116,18 @@ def fingerprint_of(dataset: Dataset, *, files: Mapping[str, Path | None], settin
     """A hash of what answers depend on.
 
     Args:
-        dataset: what is asked, in order, and of which images counts; labels and boxes do not.
+        dataset: what is asked, in order, and of which images counts, and the sentences that say "not found"; labels and
+            boxes do not.
         files: by role (model, adapter, tokenizer): of a file or folder the names, sizes and times of change count.
         settings: what else counts, as JSON (dtype, quantisation, token budget). Batch size does not belong here:
             answers do not depend on it, and a run that was out of memory must be able to go on with less.
     """
     digest = hashlib.sha256()
     digest.update(str(dataset.image_root.resolve()).encode())
+    digest.update(json.dumps(sorted(dataset.not_found.items())).encode())
     for sample in dataset.samples:
         asked = [sample.id, sample.image, sample.upright, sample.prompt, [list(turn) for turn in sample.history]]
+        asked += [sample.lang, sample.boxes is not None]  # these tell which sentence is scored, if any
         digest.update(json.dumps(asked).encode())
     for role, path in sorted(files.items()):
         digest.update(json.dumps([role, _stamp(path)]).encode())
@@ -167,9 +171,10 @@ def _keep(unfinished: Path, samples: Sequence[Sample]) -> list[Prediction]:
     return kept
 
 
-def _request(sample: Sample, image_root: Path, follow_links: bool) -> Request:
-    image = None if sample.image is None else partial(open_image, image_root, sample, follow_links)
-    return Request(image, sample.prompt, sample.history)
+def _request(sample: Sample, dataset: Dataset, follow_links: bool) -> Request:
+    image = None if sample.image is None else partial(open_image, dataset.image_root, sample, follow_links)
+    sentence = not_found_sentences(dataset.not_found)[sample.lang] if sample.boxes is not None else None
+    return Request(image, sample.prompt, sample.history, image_key=image_key(sample), not_found=sentence)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

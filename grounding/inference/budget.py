@@ -5,4 +5,11 @@ from __future__ import annotations
 TOKENS_PER_BOX = 16  # 12 digits, 3 commas and what parts it from the next
 BOXES = 60
 WORDS = 64  # tokens for the words around the boxes, and the end
-MAX_NEW_TOKENS = TOKENS_PER_BOX * BOXES + WORDS  # 1024, as long as the longest label that is trained by default
+
+
+def token_limit(boxes: int) -> int:
+    """The tokens that an answer with so many boxes, and words around them, may have."""
+    return TOKENS_PER_BOX * boxes + WORDS
+
+
+MAX_NEW_TOKENS = token_limit(BOXES)  # 1024, as long as the longest label that is trained by default

@@ -1,12 +1,12 @@
-"""Answers requests (an image and a prompt each) with a model, greedily and in batches.
+"""Answers requests (an image and a prompt each) with a model, in batches in which prompts about one image share it.
 
-Knows how to batch, generate and score; does not know what would be right, and reads a text only to find where its boxes
+Knows how to group, generate and score; does not know what would be right, and reads a text only to find where its boxes
 stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -14,14 +14,20 @@ from typing import Literal
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
-from grounding.errors import RunError
+from grounding.errors import InputError, RunError
+from grounding.inference.batches import Batch, plan_batches
 from grounding.inference.budget import MAX_NEW_TOKENS
-from grounding.inference.scores import TokenLogProbs, box_scores
+from grounding.inference.decoding import Decoding, decode
+from grounding.inference.prefix import Prefilled, pad_prompts, prefill, prefix_of, row_cache
+from grounding.inference.scores import box_scores
 from grounding.models.cogvlm.processor import CogVLMProcessor, Encoded
 
-BATCHES_AHEAD = 4  # requests are sorted by length within this many batches, then answered in their own order
+BATCHES_AHEAD = 8  # requests are grouped by image within this many batches, then answered in their own order
+GREEDY = Decoding()
+
+Picture = Callable[[], Image.Image] | Image.Image
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,16 @@ class Request:
         image: a picture (RGB), a function that opens it when its turn comes, or None for text only.
         prompt: the bare query, without chat template or image mark.
         history: earlier turns as (query, answer).
+        image_key: tells which image this is: requests with equal keys are about the same one, which is opened and
+            encoded once for all of them. Left out, they are where `image` is the same object.
+        not_found: the sentence whose log-probability as the whole answer is wanted.
     """
 
-    image: Callable[[], Image.Image] | Image.Image | None
+    image: Picture | None
     prompt: str
     history: Sequence[tuple[str, str]] = ()
+    image_key: Hashable | None = None
+    not_found: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,9 @@ class Answer:
         finish: "eos" when the model ended it, "length" when the token budget did.
         scores: for each box that can be read, in text order, the mean log-probability of its tokens under the
             unconstrained softmax.
-        not_found_logprob: log-probability of the not-found answer; None where it was not computed.
+        not_found_logprob: log-probability, under the same softmax, that the answer is the request's not-found sentence
+            and then ends: the sum over its tokens as they are trained (encoded apart from the prompt) and the end. None
+            where the request names no sentence.
     """
 
     text: str
@@ -64,100 +77,134 @@ def answer(
     *,
     batch_size: int = 8,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    decoding: Decoding = GREEDY,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Answer]:
     """The answers, in the order of the requests, as they are made.
 
-    Requests of like length share a batch. An image is opened when its batch is due and closed behind it.
+    Requests about one image share a batch, and the image is encoded once for them; among the others, those of like
+    length do. An image is opened when its batch is due and closed behind it.
 
     Args:
         model: on the device that it is to run on; put into evaluation mode, and back.
-        batch_size: rows at a time.
+        batch_size: prompts at a time.
         max_new_tokens: the budget of an answer; the default holds 60 boxes and some words.
+        decoding: how tokens are chosen.
         progress: called with the number of answers that were made since the last call.
 
     Raises:
         RunError: out of memory.
-        InputError: from a request that cannot open its image.
+        InputError: an empty prompt, or from a request that cannot open its image.
     """
     was_training = model.training
     model.eval()
+    engine = _Engine(model, processor, max_new_tokens, decoding)
     try:
         ahead = batch_size * BATCHES_AHEAD
         for start in range(0, len(requests), ahead):
             window = requests[start : start + ahead]
-            encoded = [
-                processor.encode(request.prompt, has_image=request.image is not None, history=request.history)
-                for request in window
-            ]
-            by_length = sorted(range(len(window)), key=lambda index: len(encoded[index].input_ids))
+            encoded = [_encode(processor, request) for request in window]
+            lengths, images = [len(one) for one in encoded], [_image_key(request) for request in window]
             answers: dict[int, Answer] = {}
-            for first in range(0, len(by_length), batch_size):
-                batch = by_length[first : first + batch_size]
+            for batch in plan_batches(lengths, images, batch_size):
                 with _out_of_memory_said(batch_size):
-                    made = _answer_batch(
-                        model,
-                        processor,
-                        [window[index] for index in batch],
-                        [encoded[index] for index in batch],
-                        max_new_tokens,
-                    )
-                answers.update(zip(batch, made, strict=True))
+                    made = engine.answer_batch(batch, window, encoded)
+                answers.update(zip(batch.requests, made, strict=True))
                 if progress:
-                    progress(len(batch))
+                    progress(len(made))
             yield from (answers[index] for index in range(len(window)))
     finally:
         model.train(was_training)
 
 
-@torch.inference_mode()
-def _answer_batch(
-    model: PreTrainedModel,
-    processor: CogVLMProcessor,
-    requests: Sequence[Request],
-    encoded: Sequence[Encoded],
-    max_new_tokens: int,
-) -> list[Answer]:
-    """One batch, left-padded, through greedy generation."""
-    device = model.device
-    padded = processor.pad(list(encoded), side="left")
-    inputs = {name: padded[name].to(device) for name in ("input_ids", "token_type_ids", "attention_mask")}
-    pixels = [_pixels(processor, request.image) for request in requests if request.image is not None]
-    if pixels:
-        # The embeddings are never quantised: their dtype is the one that the model computes in.
-        inputs["pixel_values"] = torch.stack(pixels).to(device, model.get_input_embeddings().weight.dtype)
-    tokenizer = processor.tokenizer
-    recorder = TokenLogProbs()
-    sequences = model.generate(
-        **inputs,
-        # A config of its own: what a checkpoint's generation_config says about sampling does not count here.
-        generation_config=GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=max_new_tokens,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
-        logits_processor=[recorder],
-    )
-    generated = sequences[:, inputs["input_ids"].shape[1] :]
-    logprobs = recorder.finish(generated)
-    return [
-        _read_row(processor, ids, row, tokenizer.eos_token_id)
-        for ids, row in zip(generated.tolist(), logprobs.tolist(), strict=True)
-    ]
+def _encode(processor: CogVLMProcessor, request: Request) -> Encoded:
+    encoded = processor.encode(request.prompt, has_image=request.image is not None, history=request.history)
+    if len(encoded) == len(prefix_of(encoded)):
+        raise InputError(f"the prompt {request.prompt!r} has no token to answer to.")
+    return encoded
 
 
-def _read_row(processor: CogVLMProcessor, ids: list[int], logprobs: list[float], eos: int) -> Answer:
+def _image_key(request: Request) -> Hashable | None:
+    """Which image a request is about; None for text only. Requests outlive their keys, so ids of objects are unique."""
+    if request.image is None:
+        return None
+    return ("object", id(request.image)) if request.image_key is None else ("key", request.image_key)
+
+
+class _Engine:
+    """Answers batch after batch; keeps the prefix that the next one goes on with."""
+
+    def __init__(
+        self, model: PreTrainedModel, processor: CogVLMProcessor, max_new_tokens: int, decoding: Decoding
+    ) -> None:
+        self.model, self.processor = model, processor
+        self.max_new_tokens, self.decoding = max_new_tokens, decoding
+        self._kept: Prefilled | None = None
+
+    @torch.inference_mode()
+    def answer_batch(self, batch: Batch, window: Sequence[Request], encoded: Sequence[Encoded]) -> list[Answer]:
+        """The answers to the batch's requests, in its order."""
+        model, tokenizer = self.model, self.processor.tokenizer
+        requests, sequences = [window[index] for index in batch.requests], [encoded[index] for index in batch.requests]
+        prefix = prefix_of(sequences[0])
+        prefixes = self._prefixes(batch, requests, prefix)
+        prompts = pad_prompts(
+            [one.input_ids[len(prefix) :] for one in sequences],
+            tokenizer.pad_token_id,
+            prefixes[0][0].next_position,
+            model.device,
+        )
+        sentences = [request.not_found for request in requests]
+        decoded = decode(
+            model,
+            prompts,
+            lambda rows: row_cache(prefixes, prompts, rows_per_prompt=rows),
+            decoding=self.decoding,
+            max_new_tokens=self.max_new_tokens,
+            special_ids={name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
+            given=[None if one is None else self.processor.answer_tokens(one) for one in sentences],
+        )
+        rows = zip(decoded.tokens.tolist(), decoded.logprobs.tolist(), decoded.given, strict=True)
+        return [_read_row(self.processor, *row, tokenizer.eos_token_id) for row in rows]
+
+    def _prefixes(
+        self, batch: Batch, requests: Sequence[Request], prefix: Encoded
+    ) -> list[tuple[Prefilled, Sequence[int]]]:
+        """The prefixes of a batch, in its order, with the number of their requests: the kept one, then new ones."""
+        found: list[tuple[Prefilled, Sequence[int]]] = []
+        if self._kept is not None:
+            found.append((self._kept, batch.sizes[:1]))
+        known = len(found)
+        if known < len(batch.images):
+            first_rows = [sum(batch.sizes[:index]) for index in range(known, len(batch.images))]
+            pixels = self._pixels([requests[row].image for row in first_rows])
+            found.append((prefill(self.model, prefix, len(first_rows), pixels), batch.sizes[known:]))
+        self._kept = None
+        if batch.goes_on is not None:
+            number = batch.images.index(batch.goes_on)
+            self._kept = found[0][0] if number < known else found[-1][0].pick(number - known)
+        return found
+
+    def _pixels(self, images: Sequence[Picture | None]) -> Tensor | None:
+        """float[n, 3, S, S] in the dtype that the model computes in; None for text only."""
+        pixels = [_pixels(self.processor, image) for image in images if image is not None]
+        # The embeddings are never quantised: their dtype is the model's.
+        dtype = self.model.get_input_embeddings().weight.dtype
+        return torch.stack(pixels).to(self.model.device, dtype) if pixels else None
+
+
+def _read_row(
+    processor: CogVLMProcessor, ids: list[int], logprobs: list[float], not_found: float | None, eos: int
+) -> Answer:
     """The answer in one row of generated ids (padding behind eos)."""
     ended = eos in ids
     ids = ids[: ids.index(eos)] if ended else ids
     text = processor.decode(ids)
-    return Answer(text, "eos" if ended else "length", box_scores(text, ids, logprobs, processor.decode))
+    scores = box_scores(text, ids, logprobs, processor.decode)
+    return Answer(text, "eos" if ended else "length", scores, not_found)
 
 
-def _pixels(processor: CogVLMProcessor, image: Callable[[], Image.Image] | Image.Image) -> Tensor:
+def _pixels(processor: CogVLMProcessor, image: Picture) -> Tensor:
     """float32[3, S, S]; a picture that was opened here is closed here."""
     if isinstance(image, Image.Image):
         return processor.preprocess_image(image)

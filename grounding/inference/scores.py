@@ -22,7 +22,12 @@ class TokenLogProbs(LogitsProcessor):
     """Records log softmax(logits) of every token that generation chooses; changes nothing.
 
     Stands first in the list of processors: what later ones do (a grammar that forbids tokens) it does not see.
+
+    Attributes:
+        first: log softmax(logits) of the first step, float32[B, V].
     """
+
+    first: Tensor
 
     def __init__(self) -> None:
         self._last: Tensor | None = None
@@ -31,7 +36,11 @@ class TokenLogProbs(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """`input_ids` int64[B, T] ends with the token chosen by the scores of the call before; `scores` float[B, V]."""
         self._take(input_ids[:, -1])
-        self._last = scores.float().log_softmax(dim=-1)
+        if self._last is None:
+            self.first = scores.float().log_softmax(dim=-1)
+            self._last = self.first
+        else:
+            self._last = scores.float().log_softmax(dim=-1)
         return scores
 
     def finish(self, generated: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grounding.samples.atomic import atomic_path, write_json_atomic, write_text_atomic
 from grounding.samples.conversations import from_conversation, read_cogvlm_folder, to_conversation
-from grounding.samples.images import DECODING_ERRORS, image_size, open_image, resolve_image, to_rgb
+from grounding.samples.images import DECODING_ERRORS, image_key, image_size, open_image, resolve_image, to_rgb
 from grounding.samples.jsonl import Style, read_samples, write_samples
 from grounding.samples.manifest import Dataset, Manifest, read_dataset, read_manifest, write_manifest
 from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
@@ -21,6 +21,7 @@ __all__ = [
     "Task",
     "atomic_path",
     "from_conversation",
+    "image_key",
     "image_size",
     "open_image",
     "problems",

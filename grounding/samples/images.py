@@ -146,6 +146,11 @@ def open_image(image_root: Path, sample: Sample, follow_links: bool = False) -> 
     return image
 
 
+def image_key(sample: Sample) -> tuple[str | None, bool, int | None, int | None]:
+    """Equal for samples that `open_image` gives the same picture for. The size counts, since opening checks it."""
+    return sample.image, sample.upright, sample.width, sample.height
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """A new RGB picture of any of Pillow's modes.
 

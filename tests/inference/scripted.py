@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from grounding.models.loading import LoadedModel, build_model
 from grounding.models.tokenizers import train_tokenizer
@@ -36,7 +38,7 @@ def tiny_model(seed: int = 3, template: str = "base") -> LoadedModel:
 
 
 class Scripted(nn.Module):
-    """Answers the rows of a batch with given token ids, one list a prompt, found by the prompt's ids.
+    """Answers the rows of a batch with given token ids, one list a prompt, found by the prompt's ids without the begin.
 
     Every chosen token has the probability `sure` and the rest is shared by all others; then `fail` is raised, if given.
     """
@@ -56,10 +58,18 @@ class Scripted(nn.Module):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings
 
+    def forward(self, input_ids: Tensor, past_key_values: Cache | None = None, **_: Any) -> CausalLMOutputWithPast:
+        """One layer of keys and values, all zero; nothing is likelier than anything else."""
+        rows, columns = input_ids.shape
+        cache = DynamicCache() if past_key_values is None else past_key_values
+        cache.update(*torch.zeros(2, rows, 1, columns, 2), 0)
+        return CausalLMOutputWithPast(logits=torch.zeros(rows, columns, self.vocabulary), past_key_values=cache)
+
     def generate(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
+        past_key_values: Cache,
         logits_processor: Sequence[Any],
         generation_config: Any,
         **_: Any,
@@ -68,7 +78,9 @@ class Scripted(nn.Module):
             raise self.fail
         self.batches.append(len(input_ids))
         self.modes.append(self.training)
-        rows = [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(input_ids, attention_mask, strict=True)]
+        real = attention_mask[:, -input_ids.shape[1] :].bool()
+        rows = [tuple(ids[mask].tolist()) for ids, mask in zip(input_ids, real, strict=True)]
+        past_key_values.update(*torch.zeros(2, *input_ids.shape[:1], 1, input_ids.shape[1], 2), 0)
         wanted = [self.answers[row] for row in rows]
         sequences = input_ids
         for step in range(min(generation_config.max_new_tokens, max(map(len, wanted)))):

@@ -42,7 +42,9 @@ def requests() -> list[Request]:
 def scripted(processor: CogVLMProcessor, answers: dict[str, str], *, end: bool = True) -> Scripted:
     """A model that answers each prompt (no image) with a text."""
     ids = {
-        tuple(processor.encode(prompt, has_image=False).input_ids): processor.answer_tokens(text)[: None if end else -1]
+        tuple(processor.encode(prompt, has_image=False).input_ids[1:]): processor.answer_tokens(text)[
+            : None if end else -1
+        ]
         for prompt, text in answers.items()
     }
     return Scripted(ids, processor.tokenizer.vocab_size)

@@ -15,6 +15,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from grounding.models.cogvlm.config import CogVLMConfig
 from grounding.models.cogvlm.experts import Readers, TokenLayout
+from grounding.models.cogvlm.prefix import SharedRows
 from grounding.models.cogvlm.visibility import Sight
 
 ROPE_BASE = 10000.0
@@ -51,14 +52,22 @@ def eager_attention(
 
 
 def attend(
-    module: nn.Module, config: PreTrainedConfig, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+    module: nn.Module,
+    config: PreTrainedConfig,
+    query: Tensor,
+    key: Tensor | SharedRows,
+    value: Tensor | SharedRows,
+    mask: Tensor | None,
 ) -> Tensor:
     """softmax(q k^T / sqrt(d)) v by the implementation that `config` names; [B, H, T, d] each -> [B, T, H * d].
 
-    `module.is_causal` says whether the absence of a mask means causal or full attention.
+    `module.is_causal` says whether the absence of a mask means causal or full attention. Rows behind a shared prefix
+    bring their own way to attend, in place of keys and values.
     """
     if query.numel() == 0:  # no kernel is asked to run on nothing, and gradients still find their way
         return query.transpose(1, 2).flatten(2)
+    if isinstance(key, SharedRows):
+        return key.attend(query)
     implementation = ALL_ATTENTION_FUNCTIONS.get_interface(config._attn_implementation, eager_attention)
     scaling = query.shape[-1] ** -0.5
     attended, _ = implementation(module, query, key, value, mask, dropout=0.0, scaling=scaling)
