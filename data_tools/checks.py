@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from data_tools.records import XYXY, Annotation, Finding, Record, Tally
 from grounding.errors import InputError
@@ -98,6 +98,8 @@ def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
             # JPEG decodes many times faster at an eighth of the size, and still has to read all of its data.
             image.draft("L", (max(1, size_wh[0] // 8), max(1, size_wh[1] // 8)))
             image.load()
+    except UnidentifiedImageError:
+        return Looked("unreadable_image", f"{name}: no image format that is known")
     except DECODING_ERRORS as error:
         return Looked("unreadable_image", f"{name}: {error}")
     turned = orientation in range(2, 9)

@@ -40,6 +40,12 @@ def assign_splits(
     """The records with `split` set to train, val or test. Raises InputError where the expression is no good."""
     findings: list[Finding] = []
     groups = _groups(records, _compile(group_by), findings)
+    if group_by is not None and records and len(findings) == len(records):
+        raise InputError(
+            f"{group_by!r} matches none of the {len(records)} images, so it groups nothing",
+            where="--group-by",
+            fix=f"It is searched in paths such as {records[0].name!r}.",
+        )
     official: dict[str, set[str]] = {}
     for record, group in zip(records, groups, strict=True):
         if record.split is not None:

@@ -250,6 +250,9 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
         over = numbers["label_tokens"]["over_budget"]
         if over:
             yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."
+    chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
+    if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
+        yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
     if not options.check_images:
         yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
     if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):

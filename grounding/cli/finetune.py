@@ -8,6 +8,7 @@ grounding finetune configs/tiny_cpu.yaml output=runs/mine
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     from grounding.training.run import run
 
     result = run(settings, evaluate_factory=evaluate_factory(settings), say=click.echo)
-    what = "--model" if settings.tuning.method == "full" else f"--model {settings.model.path} --adapter"
+    what = "--model" if settings.tuning.method == "full" else f"{_base_options(settings)} --adapter"
     found = ", ".join(
         f"{key.removeprefix('eval_')} {value:.4g}" for key, value in result.metrics.items() if key != "eval_score"
     )
@@ -65,6 +66,17 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
         return  # the first of several processes speaks
     click.echo(f"Result: {result.result}, the weights of step {result.best_step} of {result.steps}. {found}".rstrip())
     click.echo(f"Measure it: grounding benchmark --data TEST.jsonl {what} {result.result} --out REPORT")
+
+
+def _base_options(settings: FinetuneSettings) -> str:
+    """How `grounding benchmark` loads the base as this run did."""
+    model = settings.model
+    words = ["--model", str(model.path)]
+    if model.tokenizer is not None:
+        words += ["--tokenizer", model.tokenizer]
+    if model.quantization != "none":
+        words += ["--quantization", model.quantization]
+    return shlex.join(words)
 
 
 def evaluate_factory(settings: FinetuneSettings) -> EvaluateFactory:

@@ -78,8 +78,20 @@ def metrics(scored: Scored, *, seed: int = 0) -> dict[str, Any]:
         "rate": table["unparsable"]["rate"],
         "by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
     }
+    table["refused_parts"] = _refused_parts(scored)
     table["cut_off"] = {"n": int((scored.status == "cut_off").sum()), "rate": table["cut_off"]["rate"]}
     return table
+
+
+def _refused_parts(scored: Scored) -> dict[str, Any]:
+    """What could not be read in answers that have boxes all the same: such parts are no boxes and leave every rate."""
+    refused = [[part.reason for part in one.refusals] for one in scored.judged if one.status == "boxes"]
+    reasons = Counter(reason for answer in refused for reason in answer)
+    return {
+        "n": sum(reasons.values()),
+        "samples": sum(bool(answer) for answer in refused),
+        "by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+    }
 
 
 # What became of a sample, for people: exactly one of these, worst last within each side.

@@ -88,7 +88,7 @@ def load_model(
     check_tensors(folder, config)
     words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(path)))
     processor = make_processor(config, words)
-    place = default_device() if device is None else torch.device(device)
+    place = usable_device(device)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
         check_backend(quantization, place)
@@ -149,7 +149,7 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CogVLMForCausalLM._from_config(config, attn_implementation=attention, dtype=torch_dtype(dtype))
-    model.to(default_device() if device is None else torch.device(device))
+    model.to(usable_device(device))
     return LoadedModel(model.eval(), processor)
 
 
@@ -158,6 +158,27 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
+
+
+def usable_device(device: str | torch.device | None) -> torch.device:
+    """The device of this name, or the default one.
+
+    Raises:
+        InputError: there is no such kind of device, or none of it here.
+    """
+    if device is None:
+        return default_device()
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"{device!r} is no device; allowed: cpu, cuda, cuda:0, ...", where="device") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"{device!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs.",
+            where="device",
+            fix="Use cpu, or install the CUDA build of torch (`grounding doctor` says which is here).",
+        )
+    return place
 
 
 def torch_dtype(name: str | None) -> torch.dtype | None:

@@ -34,7 +34,7 @@ from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
 from grounding.training.steps import arrange_together
-from grounding.training.summary import say_data, say_packing, say_steps, say_trainable
+from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
 
 # From the processor, validation samples, and what is told how many of them were answered since the last call, to a
@@ -112,6 +112,8 @@ def run(
             )
             say(say_data(train, val, statistics, processor))
             say(say_packing(pictures, settings, statistics))
+            if val and (note := say_short_answers(settings, statistics)):
+                say(note)
         model = make_trainable(model, settings)
         say(say_trainable(model, settings))
         sampler = MixtureSampler(

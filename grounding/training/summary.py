@@ -51,6 +51,17 @@ def say_packing(pictures: Sequence[int], settings: FinetuneSettings, statistics:
     )
 
 
+def say_short_answers(settings: FinetuneSettings, statistics: TokenStatistics) -> str | None:
+    """A warning where answers in evaluation end before the longest label would."""
+    allowed = settings.evaluation.max_new_tokens
+    if statistics.label_max <= allowed:
+        return None
+    return (
+        f"Note: labels have up to {statistics.label_max} tokens, answers in evaluation end after {allowed}; longer "
+        f"ones count as cut off. To judge them too: evaluation.max_new_tokens={statistics.label_max}"
+    )
+
+
 def say_trainable(model: nn.Module, settings: FinetuneSettings) -> str:
     """How many parameters learn."""
     count = count_parameters(model)

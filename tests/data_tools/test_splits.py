@@ -100,3 +100,8 @@ def test_wrong_ratios_are_told(text: str) -> None:
 def test_wrong_expressions_are_told(pattern: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         assign_splits([record("a")], RATIOS, pattern, 0)
+
+
+def test_an_expression_that_no_path_matches_is_told() -> None:
+    with pytest.raises(InputError, match=r"matches none of the 2 images.*'a\.png'"):
+        place([record("a.png"), record("b.png")], group_by=r"(patient\d+)")

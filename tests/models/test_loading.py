@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from grounding.errors import InputError, RunError
 from grounding.models import loading, quantization
 from grounding.models.cogvlm import CogVLMForCausalLM, Encoded
-from grounding.models.loading import LoadedModel, build_model, load_model
+from grounding.models.loading import LoadedModel, build_model, load_model, usable_device
 from grounding.models.quantization import quantized_layers, say_quantized
 from tests.models.parity import Case
 
@@ -353,3 +353,9 @@ def test_default_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "2")
     assert loading.default_device() == torch.device("cuda", 2)
+
+
+@pytest.mark.parametrize(("name", "said"), [("gpu", "is no device"), ("cuda:97", "torch sees")])
+def test_a_device_that_is_not_here_is_named(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        usable_device(name)

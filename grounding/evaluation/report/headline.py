@@ -110,6 +110,13 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
     if report["protocol"]["name"] != "default":
         changes = " ".join(report["protocol"]["changes"])
         said.append(f"Measured by the protocol \u201c{report['protocol']['name']}\u201d. {changes}")
+    refused = report["metrics"]["refused_parts"]
+    if refused["n"]:
+        reasons = ", ".join(f"{reason} {thousands(n)}" for reason, n in refused["by_reason"].items())
+        said.append(
+            f"{thousands(refused['samples'])} answers with boxes also hold unreadable parts, "
+            f"{thousands(refused['n'])} in all ({reasons}). Those count neither as boxes nor as errors."
+        )
     if 0 < report["metrics"]["n"] < 100:
         said.append(f"Only {report['metrics']['n']} samples: mind the width of the intervals.")
     if not report["metrics"]["n"]:
