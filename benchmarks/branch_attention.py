@@ -4,9 +4,9 @@
 
 `dense` is one call over a mask of all against all. `blocks` is what the model does (`BranchSight`): prefix and branches
 apart, the prefix's keys copied for every branch, which is also what a prefix cache with gradients computes. `merged`
-copies nothing and joins two partial results by their log-sum-exp, with torch's private kernels of the CPU and a backward
-pass by hand; it starts from tokens in place, where `blocks` moves them there and back. Eight heads of 64, branches of 64
-tokens, one layer.
+copies nothing and joins two partial results by their log-sum-exp, with torch's private kernels of the CPU and a
+backward pass by hand; it finds its tokens in place, where `blocks` moves them there and back. Eight heads of 64,
+branches of 64 tokens, one layer.
 """
 
 from __future__ import annotations
