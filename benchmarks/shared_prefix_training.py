@@ -137,13 +137,13 @@ def speed(patches: Sequence[int], prompts: Sequence[int], rounds: int) -> None:
             distance = gradient_distance(model, theirs, ours)
             figures = side_by_side({"published": theirs, "shared": ours}, rounds=rounds)
             for name, row in figures.items():
-                results[f"{size} patches, {count} prompts, {name}"] = {
+                results[f"{size} x {count} {name}"] = {
                     **row,
                     "speed_up": 1 / row["ratio"],
                     "target": TARGETS.get((size, count), 1.0) if name == "shared" else 1.0,
                     "gradient_distance": distance if name == "shared" else 0.0,
                 }
-    seconds = {f"{size} patches, {count} prompts": value for (size, count), value in PUBLISHED_SECONDS.items()}
+    seconds = {f"{size} x {count}": value for (size, count), value in PUBLISHED_SECONDS.items()}
     report(
         f"shared_prefix_training_{'_'.join(map(str, patches))}",
         "Forward and backward of prompts about one picture",
@@ -199,8 +199,8 @@ def _peak(name: str) -> dict[str, float]:
 
 
 @main.command()
-@click.option("--steps", default=2, help="Optimiser steps of each epoch that are timed.")
-@click.option("--rounds", default=2)
+@click.option("--steps", default=3, help="Optimiser steps that are timed, spread over an epoch.")
+@click.option("--rounds", default=1)
 def real(steps: int, rounds: int) -> None:
     """Optimiser steps of 16 prompts as an epoch over real data has them, so many prompts an image."""
     model = make_model(256)
@@ -236,14 +236,14 @@ def real(steps: int, rounds: int) -> None:
 
 
 def _rows_of_steps(histogram: dict[int, int], steps: int) -> list[int]:
-    """Prompts of each row of the first steps of an epoch over such data."""
+    """Prompts of each row of some steps, evenly spread over an epoch of such data."""
     sizes = [count for count, images in histogram.items() for _ in range(images)]
     pictures = [picture for picture, count in enumerate(sizes) for _ in range(count)]
-    order = together(
-        np.arange(len(pictures)), pictures, step_sizes(len(pictures), EFFECTIVE_BATCH), np.random.default_rng(0)
-    )
+    whole = step_sizes(len(pictures), EFFECTIVE_BATCH)
+    order = together(np.arange(len(pictures)), pictures, whole, np.random.default_rng(0))
     rows = []
-    for start in range(0, steps * EFFECTIVE_BATCH, EFFECTIVE_BATCH):
+    for number in np.linspace(0, len(pictures) // EFFECTIVE_BATCH - 1, steps).astype(int).tolist():
+        start = number * EFFECTIVE_BATCH
         step = [pictures[index] for index in order[start : start + EFFECTIVE_BATCH]]
         rows += [step.count(picture) for picture in dict.fromkeys(step)]
     return rows
