@@ -27,14 +27,14 @@ from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.predictions import Prediction, align, read_predictions
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
-from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.inference.budget import BOXES, tokens_for
 from grounding.samples import Dataset, read_dataset
 
 FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
 ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype")
-MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "device", *ARITHMETIC)
+MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *ARITHMETIC)
 
 
 @click.command(name="benchmark")
@@ -53,9 +53,9 @@ MODEL_OPTIONS = ("adapter", "with_base", "tokenizer", "device", *ARITHMETIC)
     "--base-predictions", type=FOLDER, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline."
 )
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
-@click.option(
-    "--max-new-tokens", type=click.IntRange(1), default=MAX_NEW_TOKENS, show_default=True, help="Longest answer."
-)
+@click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in an answer.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
+@click.option("--constrain", is_flag=True, help="Allow only answers that can be read; the report says so.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
 @click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
 @click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
@@ -172,11 +172,14 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     with bar("Loading the model", None):
         loaded = load_model(
             options["model"],
-            **{name: options[name] for name in MODEL_OPTIONS if name != "with_base"},
+            **{name: options[name] for name in MODEL_OPTIONS if name not in ("constrain", "with_base")},
         )
     if options["quantization"]:
         click.echo(say_quantized(loaded.model), err=True)
-    settings = {name: options[name] for name in ("max_new_tokens", *ARITHMETIC)}
+    settings = {name: options[name] for name in ARITHMETIC}
+    max_new_tokens = tokens_for(options["max_new_tokens"], options["max_boxes"])
+    constrain = options["max_boxes"] if options["constrain"] else None
+    settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
 
     def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
         fingerprint = fingerprint_of(
@@ -192,7 +195,8 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
                 out / name,
                 fingerprint=fingerprint,
                 batch_size=options["batch_size"],
-                max_new_tokens=options["max_new_tokens"],
+                max_new_tokens=max_new_tokens,
+                constrain=constrain,
                 follow_links=options["follow_links"],
                 progress=progress,
             )
@@ -216,7 +220,11 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         "device": str(model.device),
         "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "quantization": options["quantization"],
-        "decoding": {"method": "greedy", "max_new_tokens": options["max_new_tokens"]},
+        "decoding": {
+            "method": "greedy",
+            "max_new_tokens": max_new_tokens,
+            "constrained": options["constrain"],
+        },
     }
     return predictions, base, about
 

@@ -16,9 +16,9 @@ from rich.markup import escape
 
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
-from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.inference.budget import BOXES, tokens_for
 from grounding.samples import Sample, open_image
-from grounding.text import NOT_FOUND, REASONS, fill_prompt, load_wordings, to_pixels
+from grounding.text import NOT_FOUND, REASONS, answer_automaton, fill_prompt, load_wordings, to_pixels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,9 +38,9 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--draw", type=PATH, metavar="FILE", help="Write the picture with the boxes drawn in.")
-@click.option(
-    "--max-new-tokens", type=click.IntRange(1), default=MAX_NEW_TOKENS, show_default=True, help="Longest answer."
-)
+@click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in the answer.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
+@click.option("--constrain", is_flag=True, help="Allow only an answer that can be read.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
 @click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
 @click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
@@ -67,7 +67,7 @@ def command(
     picture = _open(image)
     if draw is not None:
         _check_drawable(draw)
-    found = _ask(picture, query, not_found, options)
+    found = _ask(picture, query, phrase, lang, not_found, options)
     answer = {
         "image": str(image),
         "size": list(picture.size),
@@ -110,19 +110,27 @@ def _check_drawable(path: Path) -> None:
     check_drawable(path)
 
 
-def _ask(picture: Image.Image, query: str, not_found: str | None, options: dict[str, Any]) -> dict[str, Any]:
+def _ask(
+    picture: Image.Image, query: str, phrase: str | None, lang: str, not_found: str | None, options: dict[str, Any]
+) -> dict[str, Any]:
     """The model's answer and what it says, as it stands in the JSON."""
     from grounding.inference.engine import Request, answer
     from grounding.models.loading import load_model
     from grounding.models.quantization import say_quantized
 
-    max_new_tokens = options.pop("max_new_tokens")
+    max_boxes, constrain = options.pop("max_boxes"), options.pop("constrain")
+    max_new_tokens = tokens_for(options.pop("max_new_tokens"), max_boxes)
+    sentences = NOT_FOUND if not_found is None else {**NOT_FOUND, "given": not_found}
+    sentence = NOT_FOUND[lang] if not_found is None else not_found
+    automaton = None
+    if constrain:
+        wordings = load_wordings("phrase_to_boxes", lang)
+        automaton = answer_automaton(wordings, phrase, [sentence], max_boxes, sentences)
     loaded = load_model(options.pop("model"), **options)
     if options["quantization"]:
         click.echo(say_quantized(loaded.model), err=True)
-    request = Request(picture, query)
+    request = Request(picture, query, not_found=sentence, automaton=automaton)
     made = next(answer(loaded.model, loaded.processor, [request], batch_size=1, max_new_tokens=max_new_tokens))
-    sentences = NOT_FOUND if not_found is None else {**NOT_FOUND, "given": not_found}
     judged = judge(made.text, made.finish, sentences)
     return {
         "text": made.text,
@@ -132,6 +140,8 @@ def _ask(picture: Image.Image, query: str, not_found: str | None, options: dict[
         "boxes_px": _rounded(judged, picture.size),
         "boxes_grid": judged.xyxy_grid.tolist(),
         "scores": made.scores if judged.status == "boxes" else [],
+        "not_found_logprob": made.not_found_logprob,
+        "constrained": made.constrained,
         "refusals": [refusal._asdict() for refusal in judged.refusals],
     }
 
@@ -147,7 +157,7 @@ def _tell(console: Console, answer: dict[str, Any], draw: Path | None) -> None:
     said = {
         "not_found": f"{asked} was not found.",
         "unparsable": f"The answer cannot be read: {REASONS.get(answer['reason'] or '', '')} ({answer['reason']}).",
-        "cut_off": "The answer was cut off before one complete box; raise --max-new-tokens.",
+        "cut_off": "The answer was cut off before one complete box; raise --max-boxes.",
         "boxes": f"{len(answer['boxes_px'])} {'box' if len(answer['boxes_px']) == 1 else 'boxes'} for {asked}",
     }[answer["status"]]
     console.print(f"{escape(answer['image'])} ({width} x {height}): {escape(said)}", highlight=False, soft_wrap=True)

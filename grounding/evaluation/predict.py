@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from grounding.inference.budget import MAX_NEW_TOKENS
 from grounding.inference.engine import Answer, Request, answer
 from grounding.models.cogvlm.processor import CogVLMProcessor
 from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
-from grounding.text import not_found_sentences
+from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
 
 
 def predict(
@@ -33,6 +34,7 @@ def predict(
     fingerprint: str,
     batch_size: int = 8,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    constrain: int | None = None,
     follow_links: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Prediction]:
@@ -43,6 +45,7 @@ def predict(
 
     Args:
         fingerprint: of all that an answer depends on (see `fingerprint_of`).
+        constrain: keep answers to samples that ask for boxes to readable ones, with at most so many boxes.
         progress: called with the number of answers that are there since the last call, kept ones first.
 
     Raises:
@@ -57,7 +60,7 @@ def predict(
     kept = _keep(unfinished, samples)
     if progress and kept:
         progress(len(kept))
-    requests = [_request(sample, dataset, follow_links) for sample in samples[len(kept) :]]
+    requests = [_request(sample, dataset, follow_links, constrain) for sample in samples[len(kept) :]]
     made = answer(model, processor, requests, batch_size=batch_size, max_new_tokens=max_new_tokens, progress=progress)
     predictions = list(kept)
     try:
@@ -171,10 +174,22 @@ def _keep(unfinished: Path, samples: Sequence[Sample]) -> list[Prediction]:
     return kept
 
 
-def _request(sample: Sample, dataset: Dataset, follow_links: bool) -> Request:
+def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: int | None) -> Request:
     image = None if sample.image is None else partial(open_image, dataset.image_root, sample, follow_links)
-    sentence = not_found_sentences(dataset.not_found)[sample.lang] if sample.boxes is not None else None
-    return Request(image, sample.prompt, sample.history, image_key=image_key(sample), not_found=sentence)
+    request = Request(image, sample.prompt, sample.history, image_key=image_key(sample))
+    if sample.boxes is None:
+        return request
+    sentence = not_found_sentences(dataset.not_found)[sample.lang]
+    automaton = None
+    if constrain is not None:
+        automaton = answer_automaton(_wordings(sample.lang), sample.phrase, [sentence], constrain, dataset.not_found)
+    return replace(request, not_found=sentence, automaton=automaton)
+
+
+@cache
+def _wordings(lang: str) -> tuple[Wording, ...]:
+    """The packaged ones: a sample does not say which wording its prompt was made from."""
+    return load_wordings("phrase_to_boxes", lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:
@@ -184,4 +199,5 @@ def _prediction(sample: Sample, made: Answer) -> Prediction:
         scores=made.scores or None,
         not_found_logprob=made.not_found_logprob,
         finish=made.finish,
+        constrained=made.constrained,
     )

@@ -28,6 +28,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         scores: one per box in text order: the mean log-probability of its tokens under the unconstrained softmax.
         not_found_logprob: log-probability of the not-found answer.
         finish: "eos" when the model ended the answer itself, "length" when it was cut off.
+        constrained: whether the model was kept to readable answers.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scores: list[float] | None = None
     not_found_logprob: float | None = None
     finish: Literal["eos", "length"] | None = None
+    constrained: bool = False
 
 
 _DECODER = msgspec.json.Decoder(Prediction)
@@ -67,7 +69,8 @@ def read_predictions(path: Path) -> list[Prediction]:
         raise ManyErrors(
             f"{path}: not a predictions file",
             problems,
-            fix='A line is {"id": "...", "text": "..."}, and may have "scores", "not_found_logprob" and "finish".',
+            fix='A line is {"id": "...", "text": "..."}, and may have "scores", "not_found_logprob", "finish" and '
+            '"constrained".',
         )
     return predictions
 

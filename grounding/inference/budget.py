@@ -13,3 +13,8 @@ def token_limit(boxes: int) -> int:
 
 
 MAX_NEW_TOKENS = token_limit(BOXES)  # 1024, as long as the longest label that is trained by default
+
+
+def tokens_for(max_new_tokens: int | None, max_boxes: int) -> int:
+    """The budget that is named, else the one that follows from the boxes an answer may have."""
+    return token_limit(max_boxes) if max_new_tokens is None else max_new_tokens

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -19,10 +19,12 @@ from transformers import PreTrainedModel
 from grounding.errors import InputError, RunError
 from grounding.inference.batches import Batch, plan_batches
 from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.inference.constrain import Constraint, TokenTexts
 from grounding.inference.decoding import Decoding, decode
 from grounding.inference.prefix import Prefilled, pad_prompts, prefill, prefix_of, row_cache
 from grounding.inference.scores import box_scores
 from grounding.models.cogvlm.processor import CogVLMProcessor, Encoded
+from grounding.text import Automaton
 
 BATCHES_AHEAD = 8  # requests are grouped by image within this many batches, then answered in their own order
 GREEDY = Decoding()
@@ -41,6 +43,7 @@ class Request:
         image_key: tells which image this is: requests with equal keys are about the same one, which is opened and
             encoded once for all of them. Left out, they are where `image` is the same object.
         not_found: the sentence whose log-probability as the whole answer is wanted.
+        automaton: what an answer may be; None: anything.
     """
 
     image: Picture | None
@@ -48,6 +51,7 @@ class Request:
     history: Sequence[tuple[str, str]] = ()
     image_key: Hashable | None = None
     not_found: str | None = None
+    automaton: Automaton | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ class Answer:
         not_found_logprob: log-probability, under the same softmax, that the answer is the request's not-found sentence
             and then ends: the sum over its tokens as they are trained (encoded apart from the prompt) and the end. None
             where the request names no sentence.
+        constrained: whether an automaton said what the answer might be.
     """
 
     text: str
     finish: Literal["eos", "length"]
     scores: list[float] | None = None
     not_found_logprob: float | None = None
+    constrained: bool = False
 
 
 def answer(
@@ -94,7 +100,8 @@ def answer(
 
     Raises:
         RunError: out of memory.
-        InputError: an empty prompt, or from a request that cannot open its image.
+        InputError: an empty prompt; a constraint that the tokenizer or the budget does not allow; from a request that
+            cannot open its image.
     """
     was_training = model.training
     model.eval()
@@ -140,6 +147,7 @@ class _Engine:
         self.model, self.processor = model, processor
         self.max_new_tokens, self.decoding = max_new_tokens, decoding
         self._kept: Prefilled | None = None
+        self._texts: TokenTexts | None = None  # of all tokens, worked out when they are first needed
 
     @torch.inference_mode()
     def answer_batch(self, batch: Batch, window: Sequence[Request], encoded: Sequence[Encoded]) -> list[Answer]:
@@ -163,9 +171,20 @@ class _Engine:
             max_new_tokens=self.max_new_tokens,
             special_ids={name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
             given=[None if one is None else self.processor.answer_tokens(one) for one in sentences],
+            processors=self._constraints([request.automaton for request in requests]),
         )
         rows = zip(decoded.tokens.tolist(), decoded.logprobs.tolist(), decoded.given, strict=True)
-        return [_read_row(self.processor, *row, tokenizer.eos_token_id) for row in rows]
+        answers = [_read_row(self.processor, *row, tokenizer.eos_token_id) for row in rows]
+        return [
+            replace(one, constrained=request.automaton is not None)
+            for one, request in zip(answers, requests, strict=True)
+        ]
+
+    def _constraints(self, automata: Sequence[Automaton | None]) -> list[Constraint]:
+        if all(automaton is None for automaton in automata):
+            return []
+        self._texts = self._texts or TokenTexts(self.processor.tokenizer)
+        return [Constraint(self._texts, automata, self.max_new_tokens)]
 
     def _prefixes(
         self, batch: Batch, requests: Sequence[Request], prefix: Encoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grounding.text.automaton import Automaton, answer_automaton
 from grounding.text.grammar import (
     NOT_FOUND,
     REASONS,
@@ -26,10 +27,12 @@ from grounding.text.prompts import (
 __all__ = [
     "NOT_FOUND",
     "REASONS",
+    "Automaton",
     "Reading",
     "Refusal",
     "Wording",
     "Written",
+    "answer_automaton",
     "fill_answer",
     "fill_prompt",
     "grid_ceiling",

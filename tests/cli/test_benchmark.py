@@ -127,12 +127,34 @@ def test_a_model_answers_and_a_second_call_with_its_predictions_agrees(
     out, again = tmp_path / "out", tmp_path / "again"
     run("--data", data, "--model", checkpoint, "--out", out, "--max-new-tokens", "6", "--batch-size", "3")
     made = report(out)
-    assert made["answers"]["decoding"] == {"method": "greedy", "max_new_tokens": 6}
+    assert made["answers"]["decoding"] == {"method": "greedy", "max_new_tokens": 6, "constrained": False}
     assert made["answers"]["dtype"] == "float32"
     assert "torch" in made["versions"]
     run("--data", data, "--predictions", out / "predictions.jsonl", "--out", again)
     assert report(again)["metrics"] == made["metrics"]
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_constrained_answers_can_all_be_read_and_the_report_says_so(
+    data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    call = ["--data", data, "--model", checkpoint, "--constrain", "--max-boxes", "2"]
+    said = run(*call, "--out", tmp_path / "out").output
+    made = report(tmp_path / "out")
+    assert made["answers"]["decoding"] == {"method": "greedy", "max_new_tokens": 96, "constrained": True}
+    assert made["constrained_predictions"] == 3, "the fourth sample asks for words"
+    assert made["metrics"]["unparsable"]["n"] == made["metrics"]["cut_off"]["n"] == 0
+    assert "3 answers were constrained" in said
+    rows = [json.loads(line) for line in (tmp_path / "out/samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["constrained"] for row in rows] == [True, True, True, False]
+    assert "<dd>constrained</dd>" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    answers = [json.loads(line) for line in (tmp_path / "out/predictions.jsonl").read_text("utf-8").splitlines()]
+    assert all(one["not_found_logprob"] < 0 for one in answers[:3]) and "not_found_logprob" not in answers[3]
+    assert "too few" in run(*call, "--max-new-tokens", "5", "--out", tmp_path / "short", status=2).output
+    free = ["--data", data, "--predictions", tmp_path / "out/predictions.jsonl", "--out", tmp_path / "again"]
+    run(*free)
+    assert report(tmp_path / "again")["constrained_predictions"] == 3, "a predictions file says it too"
+    assert "--constrain need --model" in run(*free, "--constrain", status=2).output
 
 
 def test_with_an_adapter_the_base_can_answer_too(data: Path, checkpoint: Path, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_json_and_the_picture(image: Path, asked: dict[str, Any], tmp_path: Path
         (NOT_FOUND["en"], "eos", "not_found", "“cell” was not found."),
         ("None to be seen", "eos", "not_found", "was not found"),
         ("It is over there", "eos", "unparsable", "cannot be read: neither a group of boxes"),
-        ("[[100,1", "length", "cut_off", "raise --max-new-tokens"),
+        ("[[100,1", "length", "cut_off", "raise --max-boxes"),
         ("[[100,100,500,600;1,2]]", "eos", "boxes", "could not be read: count"),
     ],
 )
@@ -119,9 +119,23 @@ def test_wrong_calls(
     assert message in run(*words, "--model", "m", status=2).output
 
 
+def test_what_is_allowed_and_how_long_it_may_be(image: Path, asked: dict[str, Any]) -> None:
+    found = json.loads(run(image, "cell", "--model", "m", "--json", "--max-boxes", "3").stdout)
+    assert (asked["request"].automaton, asked["more"]["max_new_tokens"]) == (None, 112)
+    assert asked["request"].not_found == NOT_FOUND["en"] and found["not_found_logprob"] is None
+    run(image, "cell", "--model", "m", "--constrain", "--max-boxes", "3", "--not-found", "Absent.", "--lang", "zh")
+    automaton = asked["request"].automaton
+    for text in ("Absent.", "[[000,000,001,001]]", "cell：[[000,000,001,001]]"):
+        assert automaton.may_end(automaton.step(automaton.start, text.encode()))
+    for text in (NOT_FOUND["en"], "cell: ", "[[000,000,001,001;" + "000,000,001,001;" * 2):
+        assert not automaton.step(automaton.start, text.encode())
+
+
 def test_a_real_tiny_model(image: Path, tmp_path: Path) -> None:
     tiny = tiny_model()
     tiny.model.save_pretrained(tmp_path / "model")
     tiny.processor.save_pretrained(tmp_path / "model")
     said = run(image, "dog", "--model", tmp_path / "model", "--json", "--max-new-tokens", "4", "--device", "cpu")
     assert json.loads(said.stdout)["status"] in ("cut_off", "unparsable", "boxes")
+    said = run(image, "dog", "--model", tmp_path / "model", "--json", "--constrain", "--device", "cpu")
+    assert json.loads(said.stdout)["status"] in ("boxes", "not_found")

@@ -20,5 +20,11 @@ def test_they_are_counted_apart_by_reason() -> None:
     assert metrics["unparsable"]["n"] == 1  # the answer without any good box is told there, and not here again
     assert metrics["precision_50"]["value"] == 1.0
 
-    report = {"data": {"limit": None}, "missing_predictions": 0, "protocol": {"name": "default"}, "metrics": metrics}
+    report = {
+        "data": {"limit": None},
+        "missing_predictions": 0,
+        "constrained_predictions": 0,
+        "protocol": {"name": "default"},
+        "metrics": metrics,
+    }
     assert any("2 answers with boxes also hold unreadable parts, 3 in all" in said for said in warnings(report))

@@ -107,6 +107,12 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
     missing = report["missing_predictions"]
     if missing:
         said.append(f"{thousands(missing)} samples have no prediction; they count as unparsable, or as wrong words.")
+    constrained = report["constrained_predictions"]
+    if constrained:
+        said.append(
+            f"{thousands(constrained)} answers were constrained (--constrain): nothing that cannot be read could be "
+            "said, so the share of unparsable answers tells nothing about the model."
+        )
     if report["protocol"]["name"] != "default":
         changes = " ".join(report["protocol"]["changes"])
         said.append(f"Measured by the protocol \u201c{report['protocol']['name']}\u201d. {changes}")

@@ -31,6 +31,7 @@ def sample_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "category": sample.category,
             "prompt": sample.prompt,
             "text": None if prediction is None else prediction.text,
+            "constrained": None if prediction is None else prediction.constrained,
         }
         yield {**head, **(next(boxed) if sample.boxes is not None else _text_row(sample, prediction))}
 

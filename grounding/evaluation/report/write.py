@@ -93,6 +93,7 @@ def summarise(
     versions |= {name: version(name) for name in LIBRARIES}
     return {
         "metrics": evaluation.metrics,
+        "constrained_predictions": sum(one is not None and one.constrained for one in evaluation.predictions),
         "missing_predictions": sum(prediction is None for prediction in evaluation.predictions),
         "protocol": {"name": evaluation.protocol.name, "changes": list(evaluation.protocol.changes)},
         "default_metrics": evaluation.default_metrics,
