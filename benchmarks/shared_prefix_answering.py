@@ -1,7 +1,8 @@
 """How much faster are many prompts about one image answered in one batch behind one prefix than one after the other?
 
 The model has 93 M parameters and random weights; the baseline is the published way of working, rebuilt in
-`benchmarks/published_answering.py`. Both get the same tensors and must choose the same tokens.
+`benchmarks/published_answering.py`. Both get the same tensors and must choose the same tokens. Where every prompt has
+an image of its own there is nothing to share: there a plain batch of whole rows is the baseline.
 
     OMP_NUM_THREADS=2 python -m benchmarks.shared_prefix_answering
 """
@@ -14,6 +15,7 @@ from typing import Any
 import click
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from benchmarks.published_answering import answer_one
 from benchmarks.timing import report, side_by_side
@@ -41,6 +43,8 @@ ARCHITECTURE: dict[str, Any] = {
 }
 PROMPT_TOKENS, NEW_TOKENS = 32, 32
 PROMPTS = (1, 8, 16)
+IMAGES = 8
+"""Images with one prompt each, in a batch where nothing is shared."""
 PUBLISHED = {
     "of": "the published code itself, transformers 4.46.3, torch 2.13.0, 2 threads of a Xeon at 2.5 GHz, quiet",
     "wall_seconds": {"1": 1.027, "8": 8.167, "16": 17.252},
@@ -63,18 +67,31 @@ def one_by_one(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix
 
 @torch.inference_mode()
 def shared(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix: Encoded) -> Tensor:
-    """int64[K, NEW_TOKENS]; the path that `grounding benchmark` takes, without reading files and texts."""
-    prefilled = prefill(model, prefix, 1, pixels)
+    """int64[K, NEW_TOKENS] for K prompts about n images, in turn; the path that `grounding benchmark` takes, without
+    reading files and texts."""
+    prefilled = prefill(model, prefix, len(pixels), pixels)
     padded = pad_prompts(prompts.tolist(), 0, prefilled.next_position, model.device)
+    sizes = [len(prompts) // len(pixels)] * len(pixels)
     return decode(
         model,
         padded,
-        lambda rows: row_cache([(prefilled, [len(prompts)])], padded, rows_per_prompt=rows),
+        lambda rows: row_cache([(prefilled, sizes)], padded, rows_per_prompt=rows),
         decoding=Decoding(),
         max_new_tokens=NEW_TOKENS,
         special_ids={"bos_token_id": 1, "pad_token_id": 0},
         given=[None] * len(prompts),
     ).tokens
+
+
+@torch.inference_mode()
+def whole_rows(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix: Encoded) -> Tensor:
+    """The same by `generate` alone, an image a prompt."""
+    rows = torch.tensor([prefix.input_ids + prompt for prompt in prompts.tolist()])
+    types = torch.tensor([prefix.token_type_ids + [LANGUAGE] * PROMPT_TOKENS] * len(prompts))
+    config = GenerationConfig(max_new_tokens=NEW_TOKENS, do_sample=False, bos_token_id=1, pad_token_id=0)
+    mask = torch.ones_like(rows)
+    inputs = {"input_ids": rows, "token_type_ids": types, "attention_mask": mask, "pixel_values": pixels}
+    return model.generate(**inputs, generation_config=config)[:, rows.shape[1] :]
 
 
 @torch.inference_mode()
@@ -123,6 +140,16 @@ def main(rounds: int, counts: tuple[int, ...]) -> None:
         for name, values in figures.items():
             speed_up = figures["one by one"]["median_wall_s"] / values["median_wall_s"]
             results[f"{count} prompts, {name}"] = {**values, "cpu_speed_up": 1 / values["ratio"], "speed_up": speed_up}
+    images = torch.randn(IMAGES, *pixels.shape[1:], generator=generator)
+    arguments = (model, torch.randint(3, 32000, (IMAGES, PROMPT_TOKENS), generator=generator), images, prefix)
+    differing["an image each"] = int((whole_rows(*arguments) != shared(*arguments)).any(-1).sum())
+    figures = side_by_side(
+        {"whole rows": partial(whole_rows, *arguments), "prefixes": partial(shared, *arguments)}, rounds=rounds
+    )
+    for name, values in figures.items():
+        speed_up = figures["whole rows"]["median_wall_s"] / values["median_wall_s"]
+        found = {**values, "cpu_speed_up": 1 / values["ratio"], "speed_up": speed_up}
+        results[f"{IMAGES} prompts, an image each, {name}"] = found
     settings = {
         "architecture": ARCHITECTURE,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -59,6 +59,8 @@ class TokenTexts:
         # Only the first token may be without a text: as the space that is left out.
         self._first, self._inner = _trie(self.first), _trie([text or None for text in self.inner])
         self._known = {text for text in self.inner if text}
+        # Then a text is cut into tokens alike whatever digits follow it.
+        self._digits_alone = all(len(text) == 1 for text in self._known if any(0x30 <= byte <= 0x39 for byte in text))
 
     def allowed(self, automaton: Automaton, state: State, *, beginning: bool, tokens_left: int) -> list[int]:
         """The tokens that may follow, the end among them.
@@ -72,6 +74,34 @@ class TokenTexts:
         found = [self.eos] if automaton.may_end(state) else []
         self._walk(self._first if beginning else self._inner, automaton, state, tokens_left - 2, found)
         return found
+
+    def forced(self, automaton: Automaton, state: State, ids: list[int]) -> list[int]:
+        """The tokens that must follow, as the whole text would be cut into tokens; the end too, where nothing else may.
+
+        None where there is a choice, or where the tokens so far are not those that the tokenizer would make.
+
+        Args:
+            state: what was written, by `ids`.
+        """
+        must = automaton.forced(state)
+        after = automaton.step(state, must)
+        nexts = automaton.next_bytes(after)
+        end = [self.eos] if not nexts and automaton.may_end(after) else []
+        if not must:
+            return end
+        whole = self._decode(ids) + must.decode(errors="ignore")
+        cut = self._tokenizer.encode(whole, add_special_tokens=False)
+        if cut[: len(ids)] != ids:
+            return []
+        # The last token may grow by what follows, unless that is known to stand alone.
+        if not end and not (self._digits_alone and all(0x30 <= byte <= 0x39 for byte in nexts)):
+            cut.pop()
+        return cut[len(ids) :] + end
+
+    def step(self, automaton: Automaton, state: State, token: int, *, beginning: bool) -> State:
+        """The state behind one more token; empty where it is not allowed."""
+        text = (self.first if beginning else self.inner)[token]
+        return frozenset() if text is None else automaton.step(state, text)
 
     def _walk(self, trie: Trie, automaton: Automaton, state: State, most: int, found: list[int]) -> None:
         """Take in the tokens below a place of the trie behind which at most so many bytes are missing."""
@@ -157,7 +187,7 @@ class Constraint(LogitsProcessor):
         for automaton in automata:
             if automaton is not None:
                 texts.check(automaton, max_new_tokens)
-        self._texts, self._automata, self._tokens = texts, automata, max_new_tokens
+        self.texts, self.automata, self._tokens = texts, automata, max_new_tokens
         self._columns: int | None = None
         # By prompt and the tokens so far, since beams change rows. None: free, ended, or never allowed.
         self._states: dict[tuple[int, tuple[int, ...]], State | None] = {}
@@ -165,18 +195,18 @@ class Constraint(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """`scores` float[B, V] with -inf at what `input_ids` int64[B, T] must not go on with."""
         self._columns = input_ids.shape[1] if self._columns is None else self._columns
-        rows_per_prompt = len(input_ids) // len(self._automata)
+        rows_per_prompt = len(input_ids) // len(self.automata)
         constrained = torch.full_like(scores, float("-inf"))
         states: dict[tuple[int, tuple[int, ...]], State | None] = {}
         for row, ids in enumerate(input_ids[:, self._columns :].tolist()):
             prompt = row // rows_per_prompt
-            automaton = self._automata[prompt]
+            automaton = self.automata[prompt]
             state = states[prompt, tuple(ids)] = None if automaton is None else self._state(automaton, prompt, ids)
             if automaton is None or state is None:
                 constrained[row] = scores[row]
             else:
                 left = self._tokens - len(ids)
-                allowed = self._texts.allowed(automaton, state, beginning=not ids, tokens_left=left)
+                allowed = self.texts.allowed(automaton, state, beginning=not ids, tokens_left=left)
                 constrained[row, allowed] = scores[row, allowed]
         self._states = states
         return constrained
@@ -185,5 +215,4 @@ class Constraint(LogitsProcessor):
         if not ids:
             return automaton.start
         before = self._states[prompt, tuple(ids[:-1])]
-        text = (self._texts.first if len(ids) == 1 else self._texts.inner)[ids[-1]]
-        return (automaton.step(before, text) or None) if before is not None and text is not None else None
+        return None if before is None else self.texts.step(automaton, before, ids[-1], beginning=len(ids) == 1) or None

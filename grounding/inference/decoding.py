@@ -1,7 +1,7 @@
 """One batch of prompts behind their prefixes, decoded: tokens, their log-probabilities, and those of given answers.
 
 Knows a model, tensors and token ids; no words, images or boxes. Decoding itself is transformers' `generate` over a
-cache that holds the prefixes already.
+cache that holds the prefixes already, or, where answers are constrained, steps that feed what must follow at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel, TemperatureLogitsWarper, TopPLogitsWarper
 
+from grounding.inference.constrain import Constraint
+from grounding.inference.jumping import jump
 from grounding.inference.prefix import Prompts
 from grounding.inference.scores import TokenLogProbs
 from grounding.models.cogvlm.prefix import PrefixCache
@@ -36,6 +38,13 @@ class Decoding:
     beams: int = 1
     temperature: float | None = None
     top_p: float = 1.0
+
+    def choose(self, scores: Tensor) -> Tensor:
+        """Without beams: a token for each row of logits float32[B, V], -inf at what is not allowed; int64[B]."""
+        if self.temperature is None:
+            return scores.argmax(-1)
+        cooled = TopPLogitsWarper(self.top_p)(None, TemperatureLogitsWarper(self.temperature)(None, scores))
+        return torch.multinomial(cooled.softmax(-1), 1).squeeze(1)
 
     def options(self) -> dict[str, Any]:
         """As `GenerationConfig` names them."""
@@ -68,7 +77,7 @@ def decode(
     max_new_tokens: int,
     special_ids: dict[str, int],
     given: Sequence[Sequence[int] | None],
-    processors: Sequence[LogitsProcessor] = (),
+    constraint: Constraint | None = None,
 ) -> Decoded:
     """Generate an answer for each prompt, and score the answers that are given.
 
@@ -76,38 +85,29 @@ def decode(
         make_cache: the cache that holds the prompts' prefixes, for so many rows a prompt.
         special_ids: bos_token_id, eos_token_id, pad_token_id.
         given: tokens of an answer to score for each prompt, its end included, or None.
-        processors: what changes logits before a token is chosen.
+        constraint: what answers may be.
     """
-    cache = make_cache(decoding.beams)
-    columns = prompts.input_ids.shape[1]
-    recorder = TokenLogProbs()
-    with_prefix = F.pad(prompts.real, (cache.get_seq_length(), 0), value=1)
-    sequences = model.generate(
-        input_ids=prompts.input_ids,
-        position_ids=prompts.position_ids,
-        attention_mask=with_prefix,
-        past_key_values=cache,
-        # A config of its own: what a checkpoint's generation_config says about sampling does not count here.
-        generation_config=GenerationConfig(max_new_tokens=max_new_tokens, **special_ids, **decoding.options()),
-        logits_processor=[recorder, *processors],
-    )
-    tokens = sequences[:, columns:]
-    first = recorder.first[:: decoding.beams]
-    if decoding.beams > 1:
-        # Hypotheses change rows from step to step: the one that came out is scored by itself.
+    if constraint is not None and decoding.beams == 1:
         cache = make_cache(1)
-        model(
-            input_ids=prompts.input_ids,
-            position_ids=prompts.position_ids,
-            attention_mask=with_prefix,
-            past_key_values=cache,
-            logits_to_keep=1,
+        columns = cache.get_seq_length() + prompts.input_ids.shape[1]
+        tokens, logprobs, first = jump(
+            model,
+            prompts,
+            cache,
+            constraint.texts,
+            constraint.automata,
+            decoding.choose,
+            max_new_tokens=max_new_tokens,
+            pad=special_ids["pad_token_id"],
         )
-        logprobs = _continue(model, prompts, cache, first, tokens)
     else:
-        logprobs = recorder.finish(tokens)
+        cache = make_cache(decoding.beams)
+        columns = cache.get_seq_length() + prompts.input_ids.shape[1]
+        tokens, logprobs, first, cache = _generate(
+            model, prompts, cache, make_cache, decoding, max_new_tokens, special_ids, constraint
+        )
     if any(ids is not None for ids in given):
-        cache.crop(with_prefix.shape[1] - cache.get_seq_length())
+        cache.crop(columns - cache.get_seq_length())
         lengths = [len(ids or ()) for ids in given]
         padded = [[*(ids or ()), *[0] * (max(lengths) - length)] for ids, length in zip(given, lengths, strict=True)]
         each = _continue(model, prompts, cache, first, torch.tensor(padded, device=tokens.device))
@@ -116,6 +116,40 @@ def decode(
             tokens, logprobs, [None if ids is None else total for ids, total in zip(given, sums, strict=True)]
         )
     return Decoded(tokens, logprobs, [None] * len(given))
+
+
+def _generate(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    cache: PrefixCache,
+    make_cache: Callable[[int], PrefixCache],
+    decoding: Decoding,
+    max_new_tokens: int,
+    special_ids: dict[str, int],
+    constraint: Constraint | None,
+) -> tuple[Tensor, Tensor, Tensor, PrefixCache]:
+    """Tokens, their log-probabilities, log softmax for the first ones, and a cache with one row a prompt."""
+    recorder = TokenLogProbs()
+    with_prefix = F.pad(prompts.real, (cache.get_seq_length(), 0), value=1)
+    inputs = {
+        "input_ids": prompts.input_ids,
+        "position_ids": prompts.position_ids,
+        "attention_mask": with_prefix,
+    }
+    sequences = model.generate(
+        **inputs,
+        past_key_values=cache,
+        # A config of its own: what a checkpoint's generation_config says about sampling does not count here.
+        generation_config=GenerationConfig(max_new_tokens=max_new_tokens, **special_ids, **decoding.options()),
+        logits_processor=[recorder] if constraint is None else [recorder, constraint],
+    )
+    tokens = sequences[:, prompts.input_ids.shape[1] :]
+    if decoding.beams == 1:
+        return tokens, recorder.finish(tokens), recorder.first, cache
+    # Hypotheses change rows from step to step: the one that came out is scored by itself.
+    cache, first = make_cache(1), recorder.first[:: decoding.beams]
+    model(**inputs, past_key_values=cache, logits_to_keep=1)
+    return tokens, _continue(model, prompts, cache, first, tokens), first, cache
 
 
 def _continue(model: PreTrainedModel, prompts: Prompts, cache: PrefixCache, first: Tensor, tokens: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ class _Engine:
             max_new_tokens=self.max_new_tokens,
             special_ids={name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
             given=[None if one is None else self.processor.answer_tokens(one) for one in sentences],
-            processors=self._constraints([request.automaton for request in requests]),
+            constraint=self._constraint([request.automaton for request in requests]),
         )
         rows = zip(decoded.tokens.tolist(), decoded.logprobs.tolist(), decoded.given, strict=True)
         answers = [_read_row(self.processor, *row, tokenizer.eos_token_id) for row in rows]
@@ -180,11 +180,11 @@ class _Engine:
             for one, request in zip(answers, requests, strict=True)
         ]
 
-    def _constraints(self, automata: Sequence[Automaton | None]) -> list[Constraint]:
+    def _constraint(self, automata: Sequence[Automaton | None]) -> Constraint | None:
         if all(automaton is None for automaton in automata):
-            return []
+            return None
         self._texts = self._texts or TokenTexts(self.processor.tokenizer)
-        return [Constraint(self._texts, automata, self.max_new_tokens)]
+        return Constraint(self._texts, automata, self.max_new_tokens)
 
     def _prefixes(
         self, batch: Batch, requests: Sequence[Request], prefix: Encoded

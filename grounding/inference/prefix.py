@@ -105,4 +105,4 @@ def row_cache(
         [Prefixes(layers[number][0][part], layers[number][1][part], readers) for layers, part, readers in blocks]
         for number in range(len(blocks[0][0]))
     ]
-    return PrefixCache(layers, (prompts.real == 0).sum(-1).repeat_interleave(rows_per_prompt))
+    return PrefixCache(layers, (prompts.real == 0).repeat_interleave(rows_per_prompt, dim=0))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError
@@ -18,10 +19,11 @@ from grounding.inference.decoding import Decoding
 from grounding.inference.engine import Request, answer
 from grounding.models.loading import LoadedModel
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
-from grounding.text import NOT_FOUND, Automaton, answer_automaton, load_wordings, read_boxes
+from grounding.text import NOT_FOUND, Automaton, Wording, answer_automaton, load_wordings, read_boxes
 from tests.inference.scripted import TEXTS, tiny_model
 
 SENTENCES = list(NOT_FOUND.values())
+SPOKEN = "dog Where is the dog?"
 WORDINGS = [*load_wordings("phrase_to_boxes", "en"), *load_wordings("phrase_to_boxes", "zh")]
 
 
@@ -166,6 +168,70 @@ def test_the_likeliest_readable_answer_of_one_that_would_be(tiny: LoadedModel) -
             scores[0, token] = 1.0
             assert constraint(ids, scores).argmax() == token
             ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
+
+
+def test_what_must_follow_is_fed_in_one_step(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The tokens are those of the whole text, so that a model sees what it was trained on."""
+    texts, machine = TokenTexts(tokenizer), automaton(1)
+
+    def walked(answer: str) -> int:
+        """The choices that are left when all that must follow comes by itself."""
+        whole = [*tokenizer.encode(answer, add_special_tokens=False), texts.eos]
+        state, ids, choices = machine.start, [], 0
+        while ids != whole:
+            ids.append(whole[len(ids)])
+            choices += 1
+            if ids != whole:
+                state = texts.step(machine, state, ids[-1], beginning=len(ids) == 1)
+                for forced in texts.forced(machine, state, ids):
+                    ids.append(forced)
+                    if forced != texts.eos:
+                        state = texts.step(machine, state, forced, beginning=False)
+            assert ids == whole[: len(ids)], answer
+        return choices
+
+    for words in ("{}", "The area taken up by dog 狗 is {}.", "在图中找到了dog 狗，位置是{}。"):
+        answer = words.format("[[086,540,400,760]]")
+        # Each digit, and what it takes to tell the words apart; the commas, brackets, words and end cost nothing.
+        assert walked(answer) <= 12 + 6
+    assert all(walked(sentence) <= 2 for sentence in SENTENCES)
+
+
+def test_forced_tokens_need_no_forward_each(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows jump over different tokens in the same step, and their log-probabilities are those of whole forwards."""
+
+    def last_piece(_: Decoding, scores: Tensor) -> Tensor:
+        """In this vocabulary bytes come first and merged pieces last: the way the tokenizer itself would go."""
+        return (scores > float("-inf")).int().mul(torch.arange(scores.shape[1])).argmax(-1)
+
+    monkeypatch.setattr(Decoding, "choose", last_piece)
+    monkeypatch.setattr(
+        "grounding.inference.engine.box_scores", lambda _, ids, logprobs, __: [*ids, *logprobs[: len(ids)]]
+    )
+    machines = [
+        answer_automaton([], None, [], 1),
+        answer_automaton([Wording("", "dog {boxes} dog")], None, [SPOKEN], 2, {"en": SPOKEN}),
+        Automaton([], ["图片中存在一只狗"], 1),
+    ]
+    requests = [Request(None, prompt, automaton=one) for prompt in ("dog", "狗在哪里") for one in machines]
+    forwards: list[int] = []
+    hook = tiny.model.register_forward_hook(lambda *_: forwards.append(1))
+    try:
+        made = list(answer(tiny.model, tiny.processor, requests, batch_size=6))
+    finally:
+        hook.remove()
+    longest = max(len(tiny.processor.answer_tokens(one.text)) for one in made)
+    assert len(forwards) < 0.9 * longest
+    for request, one in zip(requests, made, strict=True):
+        assert one.scores is not None
+        half = len(one.scores) // 2
+        ids = [int(token) for token in one.scores[:half]]
+        assert ids == tiny.processor.answer_tokens(one.text)[:-1]
+        encoded = tiny.processor.encode(request.prompt, has_image=False)
+        with torch.inference_mode():
+            logits = tiny.model(torch.tensor([encoded.input_ids + ids])).logits
+        expected = logits[0, len(encoded) - 1 : -1].log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).squeeze(1)
+        assert one.scores[half:] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_what_cannot_be_constrained_is_said(tiny: LoadedModel) -> None:

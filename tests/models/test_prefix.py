@@ -18,7 +18,8 @@ def states(rows: int, columns: int, seed: int) -> tuple[Tensor, Tensor]:
 def layer(padding: Tensor | None = None) -> PrefixLayer:
     """Two prefixes with one row each, then one with three."""
     first, second = states(2, PREFIX, 0), states(1, PREFIX, 1)
-    made = PrefixCache([[Prefixes(*first, 1), Prefixes(*second, 3)]], padding).layers[0]
+    empty = None if padding is None else torch.arange(int(padding.max())) < padding[:, None]
+    made = PrefixCache([[Prefixes(*first, 1), Prefixes(*second, 3)]], empty).layers[0]
     assert isinstance(made, PrefixLayer)
     return made
 

@@ -113,6 +113,7 @@ class PrefixLayer(CacheLayerMixin):
         if tokens_to_remove > 0 or self.length + tokens_to_remove < 0:
             raise ValueError(f"{tokens_to_remove} tokens cannot be cropped: give 0 to -{self.length}")
         self.length += tokens_to_remove
+        self.padding = None if self.padding is None else self.padding[..., : self.length]
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Rows change places among those behind the same prefix and with the same padding, as beams of a prompt do."""
@@ -125,16 +126,22 @@ class PrefixCache(Cache):
 
     Args:
         layers: for each layer its prefixes, in the order of the rows.
-        padding: int64[B], how many columns behind the prefix each row leaves empty before its first token; None where
-            no row does.
+        empty: as `leave_empty` takes it.
     """
 
-    def __init__(self, layers: Sequence[Sequence[Prefixes]], padding: Tensor | None = None) -> None:
-        empty = None
-        if padding is not None and bool(padding.any()):
-            columns = torch.arange(int(padding.max()), device=padding.device)
-            empty = (columns < padding[:, None])[:, None, None]
-        super().__init__(layers=[PrefixLayer(prefixes, empty) for prefixes in layers])
+    def __init__(self, layers: Sequence[Sequence[Prefixes]], empty: Tensor | None = None) -> None:
+        super().__init__(layers=[PrefixLayer(prefixes, None) for prefixes in layers])
+        if empty is not None:
+            self.leave_empty(empty)
+
+    def leave_empty(self, empty: Tensor) -> None:
+        """Say which of the first W columns behind the prefix are padding, bool[B, W]; those behind them are not.
+
+        A decoding step heeds it; for several tokens at once the attention mask says it.
+        """
+        padding = empty[:, None, None] if bool(empty.any()) else None
+        for layer in self.layers:
+            layer.padding = padding
 
 
 def _for_rows(prefixes: Tensor, readers: int) -> Tensor:
