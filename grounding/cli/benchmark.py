@@ -33,7 +33,7 @@ from grounding.samples import Dataset, read_dataset
 FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
-ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype")
+ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype", "image_size")
 MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *ARITHMETIC)
 
 
@@ -63,6 +63,7 @@ MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *AR
 @click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
 @click.option("--tokenizer", type=FOLDER, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
 @click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
+@click.option("--image-size", type=click.IntRange(1), metavar="N", help="In pixels. Default: the adapter's or model's.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
@@ -174,6 +175,8 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
             options["model"],
             **{name: options[name] for name in MODEL_OPTIONS if name not in ("constrain", "with_base")},
         )
+    for warning in loaded.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if options["quantization"]:
         click.echo(say_quantized(loaded.model), err=True)
     settings = {name: options[name] for name in ARITHMETIC}
@@ -217,6 +220,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         "predictions": str(out / "predictions.jsonl"),
         "template": loaded.processor.template_version,
         "image_size": loaded.processor.image_size,
+        "warnings": list(loaded.warnings),
         "device": str(model.device),
         "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "quantization": options["quantization"],

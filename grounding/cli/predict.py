@@ -48,6 +48,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
 @click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
 @click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
+@click.option("--image-size", type=click.IntRange(1), metavar="N", help="In pixels. Default: the adapter's or model's.")
 def command(
     image: Path,
     phrase: str | None,
@@ -127,6 +128,8 @@ def _ask(
         wordings = load_wordings("phrase_to_boxes", lang)
         automaton = answer_automaton(wordings, phrase, [sentence], max_boxes, sentences)
     loaded = load_model(options.pop("model"), **options)
+    for warning in loaded.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if options["quantization"]:
         click.echo(say_quantized(loaded.model), err=True)
     request = Request(picture, query, not_found=sentence, automaton=automaton)

@@ -68,6 +68,12 @@ class ModelSettings(Section):
         default=None,
         description="Rope tables; `bfloat16`: as the published code, angles off by up to 0.2; none: the checkpoint's.",
     )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Side in pixels that images are squashed to, a multiple of the patch (14), by interpolated "
+        "position embeddings: larger for small objects; none: the checkpoint's.",
+    )
     device: Literal["auto", "cpu"] = Field(default="auto", description="`cpu` keeps the run off a GPU that is there.")
 
 
@@ -152,10 +158,11 @@ class TrainingSettings(Section):
         description="Prompts about one image that meet in a step share its tokens: the same loss, several times faster "
         "where images have many prompts. At most half of a step's prompts are about one image.",
     )
-    pack_tokens: int = Field(
-        default=2048,
+    pack_tokens: int | None = Field(
+        default=None,
         ge=1,
-        description="With `pack`: most tokens of a row, image included; a longer single prompt has a row of its own.",
+        description="With `pack`: most tokens of a row, image included; a longer single prompt has a row of its own; "
+        "none: 2048, or with a larger image its tokens and 768.",
     )
     epochs: float = Field(default=3.0, gt=0, description="Passes over the training data.")
     max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps; overrides `epochs`.")
@@ -227,6 +234,8 @@ def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
         yield ("model",), "needs either `path` (a checkpoint) or `architecture` (random weights), and not both"
     if model.revision is not None and model.path is None:
         yield ("model", "revision"), "belongs to a `path` that is a name on the hub"
+    if model.image_size is not None and model.architecture is not None:
+        yield ("model", "image_size"), "belongs to a `path`: `architecture` has vision_config.image_size"
     if model.architecture is not None and tuning.method == "lora":
         yield ("tuning", "method"), "random weights have nothing for LoRA to adapt: use `full`"
     if model.quantization != "none" and tuning.method == "full":

@@ -15,12 +15,14 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from grounding.errors import InputError
+from grounding.models.adapter_notes import notes_of
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
 from grounding.models.loading import build_model, default_device, load_model
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings, read_architecture
+from grounding.training.packing import row_budget
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
@@ -39,6 +41,15 @@ def with_revision(settings: FinetuneSettings) -> FinetuneSettings:
         return settings
     revision = resolved_revision(checkpoint_folder(model.path))
     return settings.model_copy(update={"model": model.model_copy(update={"revision": revision})})
+
+
+def with_row_budget(settings: FinetuneSettings, processor: CogVLMProcessor) -> FinetuneSettings:
+    """The settings with the tokens of a packed row, where they leave these to the image size."""
+    training = settings.training
+    if not training.pack or training.pack_tokens is not None:
+        return settings
+    budget = row_budget(processor.image_token_count)
+    return settings.model_copy(update={"training": training.model_copy(update={"pack_tokens": budget})})
 
 
 def make_model(
@@ -68,6 +79,7 @@ def make_model(
             attention=model.attention,
             rope_dtype=model.rope_dtype,
             revision=model.revision,
+            image_size=model.image_size,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it
@@ -130,10 +142,11 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
 
 def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> Callable[[Path], None]:
     """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
+    notes = notes_of(processor.image_size, model.config._name_or_path) if isinstance(model, PeftModel) else None
 
     def write(folder: Path) -> None:
         if isinstance(model, PeftModel):
-            save_adapter(model, folder)
+            save_adapter(model, folder, notes)
         else:
             model.save_pretrained(folder)
             processor.save_pretrained(folder)

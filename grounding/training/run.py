@@ -24,7 +24,14 @@ from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
-from grounding.training.build import make_model, make_trainable, model_writer, training_arguments, with_revision
+from grounding.training.build import (
+    make_model,
+    make_trainable,
+    model_writer,
+    training_arguments,
+    with_revision,
+    with_row_budget,
+)
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
@@ -91,9 +98,10 @@ def run(
     train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
     pictures, effective = picture_numbers(train), settings.training.effective_batch
-    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
+    settings = with_row_budget(settings, processor)
+    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     if settings.model.quantization != "none":
         say(say_quantized(model))
     with progress_bars() as bars:

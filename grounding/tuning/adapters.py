@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from grounding.models.adapter_check import check_adapter
+from grounding.models.adapter_notes import AdapterNotes, write_notes
 from grounding.tuning.freeze import freeze_all, to_float32
 from grounding.tuning.targets import Targets
 
@@ -44,9 +45,11 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read."""
+def save_adapter(model: PeftModel, folder: Path, notes: AdapterNotes | None = None) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes."""
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    if notes is not None:
+        write_notes(folder, notes)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:

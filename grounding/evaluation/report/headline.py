@@ -113,6 +113,7 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
             f"{thousands(constrained)} answers were constrained (--constrain): nothing that cannot be read could be "
             "said, so the share of unparsable answers tells nothing about the model."
         )
+    said += report["answers"].get("warnings", [])
     if report["protocol"]["name"] != "default":
         changes = " ".join(report["protocol"]["changes"])
         said.append(f"Measured by the protocol \u201c{report['protocol']['name']}\u201d. {changes}")
