@@ -19,7 +19,7 @@ Part = Literal["tower", "projector", "vision_experts", "language_experts", "embe
 class Section(BaseModel):
     """One block of settings: unknown keys are refused and no value is silently converted to another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True, allow_inf_nan=False)
 
 
 def _as_sources(value: object) -> object:
