@@ -83,6 +83,11 @@ def _load_language(lang: Lang, not_found: Mapping[str, str], file: Path | None) 
     return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
 
 
+def answer_templates(languages: Iterable[Language]) -> dict[str, list[str]]:
+    """By language, what labels may be made from, each template once: what a constrained answer may be."""
+    return {one.lang: list(dict.fromkeys(wording.answer for wording in one.wordings)) for one in languages}
+
+
 def compose(
     questions: Iterable[Question],
     languages: Sequence[Language],

@@ -117,7 +117,8 @@ def convert(
 
     progress("counting and writing files", 0, None)
     numbers = {split: {**stats.describe(samples[split]), "not_found_wanted": chosen[split].wanted} for split in samples}
-    manifest = _manifest(out, image_root, sources, options, read, tally, {"images_listed": listed, "splits": numbers})
+    counts = {"images_listed": listed, "splits": numbers}
+    manifest = _manifest(out, image_root, sources, options, languages, read, tally, counts)
     write_folder(out, samples, manifest, options.style)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
 
@@ -182,6 +183,7 @@ def _manifest(
     image_root: Path,
     sources: Sequence[tuple[str | None, Path]],
     options: Options,
+    languages: Sequence[compose.Language],
     read: Sequence[Source],
     tally: Tally,
     counts: dict[str, Any],
@@ -195,6 +197,7 @@ def _manifest(
     return Manifest(
         image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
         not_found=dict(options.not_found),
+        answers=compose.answer_templates(languages),
         counts={
             **totals,
             **counts,

@@ -18,7 +18,7 @@ from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
 from grounding.inference.budget import BOXES, tokens_for
 from grounding.samples import Sample, open_image
-from grounding.text import NOT_FOUND, REASONS, answer_automaton, fill_prompt, load_wordings, to_pixels
+from grounding.text import NOT_FOUND, REASONS, Wording, answer_automaton, fill_prompt, load_wordings, to_pixels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,6 +41,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in the answer.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
 @click.option("--constrain", is_flag=True, help="Allow only an answer that can be read.")
+@click.option("--templates", type=PATH, metavar="FILE", help="Your own wordings, in place of the packaged ones.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
 @click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
 @click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
@@ -57,6 +58,7 @@ def command(
     not_found: str | None,
     as_json: bool,
     draw: Path | None,
+    templates: Path | None,
     **options: Any,
 ) -> None:
     """Find PHRASE in IMAGE.
@@ -64,11 +66,12 @@ def command(
     Boxes are in pixels of the picture as it is seen (turned as its EXIF data say). That nothing was found, or that the
     answer cannot be read, is an answer too: the exit status is 0.
     """
-    query = _query(phrase, prompt, lang)
+    wordings = load_wordings("phrase_to_boxes", lang, templates)
+    query = _query(phrase, prompt, wordings)
     picture = _open(image)
     if draw is not None:
         _check_drawable(draw)
-    found = _ask(picture, query, phrase, lang, not_found, options)
+    found = _ask(picture, query, phrase, lang, wordings, not_found, options)
     answer = {
         "image": str(image),
         "size": list(picture.size),
@@ -86,15 +89,15 @@ def command(
         _tell(Console(), answer, draw)
 
 
-def _query(phrase: str | None, prompt: str | None, lang: str) -> str:
-    """The prompt: as given, or the first wording of the language with the phrase in it."""
+def _query(phrase: str | None, prompt: str | None, wordings: Sequence[Wording]) -> str:
+    """The prompt: as given, or the first wording with the phrase in it."""
     if (phrase is None) == (prompt is None):
         raise InputError("give either a PHRASE or --prompt.", where="grounding predict")
     if prompt is not None:
         return prompt
     if not phrase:
         raise InputError("the phrase is empty; say what to look for.", where="PHRASE")
-    return fill_prompt(load_wordings("phrase_to_boxes", lang)[0], phrase)
+    return fill_prompt(wordings[0], phrase)
 
 
 def _open(path: Path) -> Image.Image:
@@ -112,7 +115,13 @@ def _check_drawable(path: Path) -> None:
 
 
 def _ask(
-    picture: Image.Image, query: str, phrase: str | None, lang: str, not_found: str | None, options: dict[str, Any]
+    picture: Image.Image,
+    query: str,
+    phrase: str | None,
+    lang: str,
+    wordings: Sequence[Wording],
+    not_found: str | None,
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     """The model's answer and what it says, as it stands in the JSON."""
     from grounding.inference.engine import Request, answer
@@ -125,7 +134,6 @@ def _ask(
     sentence = NOT_FOUND[lang] if not_found is None else not_found
     automaton = None
     if constrain:
-        wordings = load_wordings("phrase_to_boxes", lang)
         automaton = answer_automaton(wordings, phrase, [sentence], max_boxes, sentences)
     loaded = load_model(options.pop("model"), **options)
     for warning in loaded.warnings:

@@ -49,7 +49,8 @@ def predict(
         progress: called with the number of answers that are there since the last call, kept ones first.
 
     Raises:
-        InputError: missing images, or samples that the model's template cannot take, all named before any answer.
+        InputError: missing images, samples that the model's template cannot take, or labels in words that a constrained
+            answer could not have; all before any answer.
         RunError: out of memory, a full disk.
     """
     samples = dataset.samples
@@ -60,7 +61,9 @@ def predict(
     kept = _keep(unfinished, samples)
     if progress and kept:
         progress(len(kept))
-    requests = [_request(sample, dataset, follow_links, constrain) for sample in samples[len(kept) :]]
+    requests = [_request(sample, dataset, follow_links, constrain) for sample in samples]
+    check_words(dataset, requests)
+    requests = requests[len(kept) :]
     made = answer(model, processor, requests, batch_size=batch_size, max_new_tokens=max_new_tokens, progress=progress)
     predictions = list(kept)
     try:
@@ -92,6 +95,25 @@ def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
             f"template {processor.template_version!r} of this checkpoint has no place for them.",
             where=str(dataset.path),
             fix="Use a checkpoint with the template 'chat', or data without history.",
+        )
+
+
+def check_words(dataset: Dataset, requests: Sequence[Request]) -> None:
+    """Sees that a constrained answer may have the words of its label.
+
+    Raises:
+        InputError: it may not: the labels were made from templates that nothing here names.
+    """
+    pairs = zip(dataset.samples, requests, strict=True)
+    asked = [(one, request.automaton) for one, request in pairs if request.automaton is not None and one.boxes]
+    strange = [sample for sample, automaton in asked if not automaton.has_words_of(sample.label)]
+    if strange:
+        raise InputError(
+            f"{len(strange)} of {len(asked)} labels have words around their boxes that no constrained answer could "
+            f"have; the first is {strange[0].label!r} of sample {strange[0].id!r}.",
+            where=str(dataset.path),
+            fix="Labels from your own templates need a manifest.json that names these under `answers`, as `grounding "
+            "convert` writes it; or answer without --constrain.",
         )
 
 
@@ -182,14 +204,15 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
     if constrain is not None:
-        automaton = answer_automaton(_wordings(sample.lang), sample.phrase, [sentence], constrain, dataset.not_found)
+        wordings = _wordings(sample.lang, tuple(dataset.answers.get(sample.lang, ())))
+        automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)
 
 
 @cache
-def _wordings(lang: str) -> tuple[Wording, ...]:
-    """The packaged ones: a sample does not say which wording its prompt was made from."""
-    return load_wordings("phrase_to_boxes", lang)
+def _wordings(lang: str, answers: tuple[str, ...]) -> tuple[Wording, ...]:
+    """Those of the manifest, else the packaged ones: a sample does not say which wording its prompt was made from."""
+    return tuple(Wording("{phrase}", one) for one in answers) or load_wordings("phrase_to_boxes", lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

@@ -12,7 +12,7 @@ import pytest
 from data_tools.convert import Conversion, Options, convert
 from grounding.errors import InputError
 from grounding.samples import open_image, read_dataset, read_manifest
-from grounding.text import read_boxes
+from grounding.text import load_wordings, read_boxes
 from tests.data_tools.annotated import coco_box, coco_file, coco_image, image, voc_folder, voc_object, voc_xml
 
 NAMES = ("cat", "cow", "dog", "pig")
@@ -40,6 +40,7 @@ def test_coco_end_to_end(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "out" / "manifest.json")
     assert manifest == made.manifest
     assert manifest.image_root == "../set"
+    assert manifest.answers["en"] == list(dict.fromkeys(one.answer for one in load_wordings("phrase_to_boxes", "en")))
     truth = json.loads(source.read_text())
     expected = {(box["image_id"], box["category_id"]) for box in truth["annotations"]}
     found: set[tuple[int, int]] = set()
@@ -209,7 +210,8 @@ def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, monkeypatch: pytest
 
 def test_templates_are_inputs(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
-    file.write_text("Find {phrase}.")
+    file.write_text("Find {phrase}. => {phrase} is at {boxes}\nFind {phrase}, please. => {boxes}\nFind {phrase}!")
     made = run(coco_set(tmp_path / "set", 5), tmp_path / "out", templates={"en": file})
     assert set(made.manifest.inputs) == {str(tmp_path / "set" / "instances.json"), str(file)}
+    assert made.manifest.answers == {"en": ["{phrase} is at {boxes}", "{boxes}"]}
     assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)
