@@ -29,8 +29,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         image_root: folder of the images, relative to the manifest.
         not_found: the not-found sentence by language, where one is set.
-        answers: the answer templates that labels were made from, by language (`{boxes}`, `{phrase} is at {boxes}`);
-            where none are named, the packaged ones.
+        answers: the answer templates that labels of `phrase_to_boxes` were made from, by language (`{boxes}`,
+            `{phrase} is at {boxes}`); where none are named, the packaged ones.
         counts: at least `images` and `samples`.
         refusals: number of annotations or images left out, by reason.
         settings, versions: what the dataset was made with.

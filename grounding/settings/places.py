@@ -196,8 +196,8 @@ def say_pydantic_error(item: Any, root: type[BaseModel]) -> Mistake:
     if kind == "missing":
         return Mistake(key, " is", "missing")
     shown = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
-    known = _ALLOWED.get(kind)
-    allowed = f"something else ({item['msg']})" if known is None else known.format(**item.get("ctx", {}))
+    words = _ALLOWED.get(kind)
+    allowed = f"something else ({item['msg']})" if words is None else words.format(**item.get("ctx", {}))
     return Mistake(key, f" = {shown} must be", allowed)
 
 

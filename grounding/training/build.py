@@ -146,7 +146,7 @@ def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor)
 
     def write(folder: Path) -> None:
         if isinstance(model, PeftModel):
-            save_adapter(model, folder, notes)
+            save_adapter(model, folder, notes=notes)
         else:
             model.save_pretrained(folder)
             processor.save_pretrained(folder)

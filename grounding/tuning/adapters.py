@@ -45,7 +45,7 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path, notes: AdapterNotes | None = None) -> None:
+def save_adapter(model: PeftModel, folder: Path, *, notes: AdapterNotes | None = None) -> None:
     """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes."""
     model.save_pretrained(str(folder), save_embedding_layers=False)
     if notes is not None:

@@ -184,7 +184,7 @@ def test_another_image_size_is_in_the_report_and_told_where_the_adapter_had_anot
 ) -> None:
     base = load_model(checkpoint, device="cpu").model
     adapted = attach_lora(base, target_modules(base, "language"), rank=2, alpha=4)
-    save_adapter(adapted, tmp_path / "adapter", notes_of(42, str(checkpoint)))
+    save_adapter(adapted, tmp_path / "adapter", notes=notes_of(42, str(checkpoint)))
     call = ["--data", data, "--model", checkpoint, "--adapter", tmp_path / "adapter", "--max-new-tokens", "3"]
     assert "Warning" not in run(*call, "--out", tmp_path / "own").stderr
     own = report(tmp_path / "own")["answers"]

@@ -22,7 +22,7 @@ def adapter(checkpoint: Path, tmp_path: Path) -> Path:
     """Trained, as it were, on 56-pixel images."""
     model = load_model(checkpoint, device="cpu", image_size=56).model
     adapted = attach_lora(model, target_modules(model, "both"), rank=2, alpha=2)
-    save_adapter(adapted, tmp_path / "adapter", notes_of(56, str(checkpoint)))
+    save_adapter(adapted, tmp_path / "adapter", notes=notes_of(56, str(checkpoint)))
     return tmp_path / "adapter"
 
 

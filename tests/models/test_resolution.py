@@ -111,6 +111,13 @@ def test_no_other_weight_is_copied(tiny: LoadedModel) -> None:
     assert not model.get_parameter(POSITIONS).requires_grad
 
 
+def test_weights_that_are_cut_into_parts_are_refused(tiny: LoadedModel) -> None:
+    with torch.no_grad():
+        tiny.model.get_parameter(POSITIONS).set_(torch.empty(0, 16))  # as ZeRO-3 leaves it outside of a forward
+    with pytest.raises(InputError, match=r"image_size: position embeddings cannot be interpolated in parts.*ZeRO-2"):
+        set_image_size(tiny.model, 56)
+
+
 def test_a_saved_model_keeps_its_size_by_itself(checkpoint: Path, tmp_path: Path) -> None:
     larger = load_model(checkpoint, device="cpu", image_size=42)
     larger.model.save_pretrained(tmp_path / "larger")

@@ -71,13 +71,19 @@ def set_image_size(model: CogVLMForCausalLM, image_size: int | None) -> None:
     Works on a loaded model, quantised or not: beside the model only the two tables are held.
 
     Raises:
-        InputError: see `with_image_size`.
+        InputError: see `with_image_size`; or the weights are cut into parts that several processes hold (ZeRO-3).
     """
     vision = with_image_size(model.config, image_size).vision
     if vision is model.config.vision:
         return
     tower, side = model.model.vision, vision.image_size
     table = tower.patch_embedding.position_embedding.weight
+    if len(table) != model.config.vision.num_positions:
+        raise InputError(
+            "position embeddings cannot be interpolated in parts, and each process holds a part of the weights.",
+            where="image_size",
+            fix="Take ZeRO-2, FSDP or DDP, or the checkpoint's own image size.",
+        )
     assert vision.num_positions is not None
     tower.patch_embedding.position_embedding = nn.Embedding.from_pretrained(
         interpolate_positions(table, vision.num_positions), freeze=not table.requires_grad
