@@ -6,11 +6,12 @@ become one checkpoint (see `merge`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from grounding.models.adapter_check import check_adapter
@@ -44,9 +45,13 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read."""
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+def save_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read.
+
+    Args:
+        weights: the adapter's weights by their names in the model, where it does not hold them whole itself.
+    """
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=weights)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
