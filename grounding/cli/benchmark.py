@@ -28,6 +28,7 @@ from grounding.evaluation.predictions import Prediction, align, read_predictions
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.inference.budget import BOXES, tokens_for
+from grounding.processes import is_first, together
 from grounding.samples import Dataset, read_dataset
 
 FOLDER = click.Path(path_type=Path)
@@ -73,16 +74,19 @@ def command(data: Path, out: Path, **options: Any) -> None:
 
     Every sample of --data is answered by --model (with --adapter, if given), or has its answer in --predictions.
     --out gets report.html, report.json, samples.jsonl and, with a model, predictions.jsonl. A run that was stopped goes
-    on where it was when the same command is given again.
+    on where it was when the same command is given again. Under torchrun, several GPUs share the samples.
     """
     _check(options)
     whole = read_dataset(data, options["images"])
     dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
     with _bars() as bar:
         if options["model"] is not None:
-            predictions, base, answers = _answer(whole, dataset, out, options, bar)
+            with together():
+                predictions, base, answers = _answer(whole, dataset, out, options, bar)
         else:
             predictions, base, answers = _read(whole, dataset, options)
+        if not is_first():
+            return
         with bar("Scoring", None):
             evaluation = evaluate(
                 dataset.samples,
@@ -175,9 +179,9 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
             options["model"],
             **{name: options[name] for name in MODEL_OPTIONS if name not in ("constrain", "with_base")},
         )
-    for warning in loaded.warnings:
+    for warning in loaded.warnings if is_first() else ():
         click.echo(f"Warning: {warning}", err=True)
-    if options["quantization"]:
+    if options["quantization"] and is_first():
         click.echo(say_quantized(loaded.model), err=True)
     settings = {name: options[name] for name in ARITHMETIC}
     max_new_tokens = tokens_for(options["max_new_tokens"], options["max_boxes"])
@@ -188,7 +192,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         fingerprint = fingerprint_of(
             dataset,
             files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
-            settings={**settings, "device": str(loaded.model.device)},
+            settings={**settings, "device": loaded.model.device.type},
         )
         with bar(title, len(dataset.samples)) as progress:
             made = predict(
@@ -277,7 +281,7 @@ def _bars() -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not (console.is_terminal and is_first())) as bars:
 
         @contextmanager
         def bar(step: str, total: int | None) -> Iterator[Callable[[int], None]]:

@@ -18,6 +18,7 @@ import click
 
 from grounding import __version__
 from grounding.errors import GroundingError
+from grounding.processes import is_first_to_fail
 
 
 class Subcommand(NamedTuple):
@@ -81,12 +82,20 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
         except (GroundingError, OSError, KeyboardInterrupt) as error:
             if ctx.meta.get(DEBUG):
                 raise
             message, status = explain(error)
-            click.echo(message, err=True)
+            if is_first_to_fail():
+                click.echo(message, err=True)
             ctx.exit(status)
+        except Exception:
+            # Where another process has told why the run ends, this is a connection that went with it.
+            if ctx.meta.get(DEBUG) or is_first_to_fail():
+                raise
+            ctx.exit(1)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -125,4 +134,6 @@ def main() -> None:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # PEFT asks transformers for a property by its older name.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+    # What DDP says of a gradient of one row, whose strides mean nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     group(prog_name="grounding")

@@ -5,7 +5,6 @@ Everything that can be refused is refused before weights are read. Knows nothing
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
 from transformers.utils import logging as transformers_logging
 
@@ -35,6 +35,7 @@ from grounding.models.quantization import (
     quantization_options,
 )
 from grounding.models.tokenizers import load_tokenizer
+from grounding.processes import number_here
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
@@ -112,7 +113,7 @@ def load_model(
             model = CogVLMForCausalLM.from_pretrained(
                 folder,
                 config=config,
-                device_map={"": place},
+                device_map=None if is_deepspeed_zero3_enabled() else {"": place},  # which places weights itself
                 attn_implementation=attention,
                 use_safetensors=True,
                 **options,
@@ -184,18 +185,27 @@ def build_model(
 def default_device() -> torch.device:
     """The GPU of this process (LOCAL_RANK where several run), else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", number_here())
     return torch.device("cpu")
 
 
 def usable_device(device: str | torch.device | None) -> torch.device:
-    """The device of this name, or the default one.
+    """The device of this name, or the default one; `cuda` is this process's GPU.
 
     Raises:
         InputError: there is no such kind of device, or none of it here.
     """
-    if device is None:
-        return default_device()
+    if device is None or str(device) == "cuda":
+        place = default_device()
+        cards = torch.cuda.device_count()
+        if place.type == "cuda" and number_here() >= cards:
+            raise InputError(
+                f"process {number_here()} on this machine has no GPU of its own: torch sees {cards}.",
+                where="device",
+                fix=f"Start as many processes as there are GPUs: --nproc-per-node {cards}.",
+            )
+        if device is None or place.type == "cuda":
+            return place
     try:
         place = torch.device(device)
     except RuntimeError as error:

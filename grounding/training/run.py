@@ -40,6 +40,7 @@ from grounding.training.dataset import SampleDataset, picture_numbers, read_sour
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
+from grounding.training.spread import check_spread, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
@@ -86,6 +87,8 @@ def run(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     arguments = training_arguments(settings)
+    if spreads_weights():
+        check_spread(settings)
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
@@ -122,6 +125,8 @@ def run(
             say(say_packing(pictures, settings, statistics))
             if val and (note := say_short_answers(settings, statistics)):
                 say(note)
+        if spreads_weights():
+            share_buffers(model)
         model = make_trainable(model, settings)
         say(say_trainable(model, settings))
         sampler = MixtureSampler(
@@ -164,11 +169,13 @@ def run(
                 say(f"Going on from {checkpoint}.")
             with failures_told(trainer, timetable, settings), timetable.ctrl_c_saves():
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            if timetable.stop_asked and trainer.state.global_step < trainer.state.max_steps:
+            if timetable.stopping and trainer.state.global_step < trainer.state.max_steps:
                 raise RunError(stopped(trainer))
+        trainer.accelerator.wait_for_everyone()  # the first process has written the log to its end
     history = _read_log(folder)
     if first:
         folder.write_result(folder.checkpoint(_chosen_step(folder, history)))
+    trainer.accelerator.end_training()
     return _result(folder, history)
 
 

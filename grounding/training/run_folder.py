@@ -25,7 +25,11 @@ from grounding.samples import atomic_path, write_text_atomic
 from grounding.settings import FinetuneSettings, differences, read_settings, settings_yaml
 
 # What the trainer adds to a checkpoint to resume from; the rest of it is the model.
-STATE_FILES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin")
+STATE_FILES = (
+    *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
+    *("optimizer*.bin", "optimizer_0", "pytorch_model_fsdp*"),  # FSDP
+    *("global_step*", "latest", "zero_to_fp32.py"),  # DeepSpeed
+)
 
 
 class RunFolder:

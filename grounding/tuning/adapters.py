@@ -6,11 +6,12 @@ become one checkpoint (see `merge`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from grounding.models.adapter_check import check_adapter
@@ -45,9 +46,20 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path, *, notes: AdapterNotes | None = None) -> None:
-    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes."""
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    weights: Mapping[str, Tensor] | None = None,
+    *,
+    notes: AdapterNotes | None = None,
+) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes.
+
+    Args:
+        weights: the adapter's weights by their names in the model, where it does not hold them whole itself.
+        notes: what else an adapter has to say of its base; None writes none.
+    """
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=weights)
     if notes is not None:
         write_notes(folder, notes)
 
