@@ -24,6 +24,10 @@ from grounding.models.cogvlm.processor import CogVLMProcessor
 from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
 from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
 
+# Tasks whose answer is one group of boxes or the not-found sentence, which is what an answer can be kept to. The others
+# may also answer with a group for each class, or say that there are no more.
+ONE_GROUP = ("phrase_to_boxes", "phrase_to_box")
+
 
 def predict(
     model: PreTrainedModel,
@@ -45,7 +49,7 @@ def predict(
 
     Args:
         fingerprint: of all that an answer depends on (see `fingerprint_of`).
-        constrain: keep answers to samples that ask for boxes to readable ones, with at most so many boxes.
+        constrain: keep answers to samples that ask for boxes of one phrase to readable ones, of at most so many.
         progress: called with the number of answers that are there since the last call, kept ones first.
 
     Raises:
@@ -181,15 +185,16 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
         return request
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
-    if constrain is not None:
-        automaton = answer_automaton(_wordings(sample.lang), sample.phrase, [sentence], constrain, dataset.not_found)
+    if constrain is not None and sample.task in ONE_GROUP:
+        wordings = _wordings(sample.task, sample.lang)
+        automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)
 
 
 @cache
-def _wordings(lang: str) -> tuple[Wording, ...]:
+def _wordings(task: str, lang: str) -> tuple[Wording, ...]:
     """The packaged ones: a sample does not say which wording its prompt was made from."""
-    return load_wordings("phrase_to_boxes", lang)
+    return load_wordings(task, lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

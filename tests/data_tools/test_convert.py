@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from data_tools.caps import Caps
 from data_tools.convert import Conversion, Options, convert
 from grounding.errors import InputError
 from grounding.samples import open_image, read_dataset, read_manifest
@@ -165,8 +166,19 @@ def test_conversations_style(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"tasks": ("next_box",)}, "next_box cannot be made; there is phrase_to_boxes"),
+        ({"tasks": ("next_bok",)}, "next_bok cannot be made; there is phrase_to_boxes, phrase_to_box,"),
         ({"tasks": ()}, "no task"),
+        ({"tasks": ("presence=x",)}, "a share is a number above 0"),
+        ({"tasks": ("presence", "presence=2")}, "stands twice"),
+        ({"tasks": ("presence",), "templates": {"en": Path("x")}}, "these wordings are for phrase_to_boxes"),
+        ({"hard_negatives": 1.5}, "no share"),
+        ({"max_answer_tokens": 17}, "less than one box takes"),
+        ({"caps": Caps(per_class=0)}, "--max-per-class: 0 is no cap"),
+        ({"caps": Caps(per_image=-1)}, "--max-per-image: -1 is no cap"),
+        ({"caps": Caps(balance=2.0)}, "--balance: 2.0 is no share"),
+        ({"tiles": "640,640"}, "is no tiling"),
+        ({"tiles": "a"}, "is no tiling"),
+        ({"tiles": "64,16,0"}, "is no tiling"),
         ({"negatives": -1.0}, "no ratio"),
         ({"negatives": float("nan")}, "no ratio"),
         ({"images": Path("nowhere")}, "no such folder"),
