@@ -23,7 +23,7 @@ from data_tools.hardness import Hardness
 from data_tools.readers import reader_of
 from data_tools.reasons import REASONS
 from data_tools.records import Absence, Record, Source, Tally
-from data_tools.tasks.view import View
+from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
 from grounding.errors import InputError
@@ -51,6 +51,7 @@ class Options:
     tasks: tuple[str, ...] = (wording.TASK,)
     max_answer_tokens: int | None = None
     caps: Caps = field(default_factory=Caps)
+    most_alike: int = MOST_ALIKE
     tiles: str | None = None
     frame: checks.Frame | None = None
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
@@ -158,7 +159,7 @@ def _choose(
     """What is asked of the images of a split: present and absent classes, tasks by their shares, caps."""
     hardness = Hardness(members, kinds, options.hard_negatives) if options.hard_negatives else None
     selected, tally = selection.select(members, absent, options.negatives, seed, hardness)
-    view = View(members, absent, selected.questions, options.negatives, seed, hardness)
+    view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike)
     planned = tasks.plan(shares, view)
     questions, capped = apply_caps(planned.questions, options.caps, seed)
     drawn = sum(not question.present for question in selected.questions)
@@ -185,6 +186,9 @@ def _check_options(options: Options) -> None:
         raise InputError(
             f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"
         )
+    if options.most_alike < 2:
+        raise InputError(f"{options.most_alike} cannot be told apart; from 2 on there is one to single out",
+                         where="--most-alike")  # fmt: skip
     if not 0 <= options.hard_negatives <= 1:
         raise InputError(
             f"{options.hard_negatives} is no share; a number from 0 to 1 is needed", where="--hard-negatives"

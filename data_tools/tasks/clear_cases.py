@@ -11,23 +11,28 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from grounding.geometry import as_boxes
+from grounding.geometry import area, as_boxes
 from grounding.text.expressions import ORDINALS
 
-APART = 0.04  # of the image's side: least distance of two centres, one of which is further to that side
+APART = 0.06  # of the image's side: least distance of two centres, one of which is further to that side
 APART_OWN = 0.25  # of the smaller object's extent: the same
-LARGER = 1.5  # least ratio of two areas, one of which is the larger
+APART_ENDS = 0.02  # of the image's side: the same for where the two begin, and for where they end
+LARGER = 2.0  # least ratio of two areas, one of which is the larger
+SEEN = 0.03  # of the side of a square as large as the image: least size of each object, so that none is overlooked
 EDGE = 1.0  # px: an object so near to the edge of the image may go on outside
 
 Floats = NDArray[np.float64]
 
 
 def clear_cases(xyxy_px: Sequence[Sequence[float]], size_wh: tuple[int, int]) -> dict[str, int]:
-    """Geometry -> the number of the box it is true of, for the geometries that are clear; none for a single box."""
+    """Geometry -> the number of the box it is true of, for the geometries that are clear.
+
+    None for a single box, nor where one is so small that a reader could overlook it.
+    """
     boxes = as_boxes(xyxy_px)
-    if len(boxes) < 2:
-        return {}
     width, height = size_wh
+    if len(boxes) < 2 or area(boxes).min() < SEEN**2 * width * height:
+        return {}
     return {
         **_along(boxes[:, [0, 2]], width, "left", "right"),
         **_along(boxes[:, [1, 3]], height, "top", "bottom"),
@@ -38,7 +43,7 @@ def clear_cases(xyxy_px: Sequence[Sequence[float]], size_wh: tuple[int, int]) ->
 def _along(ends: Floats, side: int, first: str, last: str) -> dict[str, int]:
     """The first, second and third object from either end of an axis.
 
-    One object is before another where its centre and both of its ends are, the centre by a margin. An object has a
+    One object is before another where its centre and both of its ends are, each by a margin. An object has a
     place in the row where every other one is clearly before it or clearly behind it.
 
     Args:
@@ -47,7 +52,8 @@ def _along(ends: Floats, side: int, first: str, last: str) -> dict[str, int]:
     low, high = ends.T
     centre, extent = ends.mean(axis=1), high - low
     margin = np.maximum(APART * side, APART_OWN * np.minimum(extent[:, None], extent[None]))
-    before = (centre[None] - centre[:, None] >= margin) & (low[:, None] < low[None]) & (high[:, None] < high[None])
+    apart = [end[None] - end[:, None] >= APART_ENDS * side for end in (low, high)]
+    before = (centre[None] - centre[:, None] >= margin) & apart[0] & apart[1]
     count = len(ends)
     behind, ahead = before.sum(axis=1), before.sum(axis=0)
     cases = {}
@@ -63,14 +69,14 @@ def _along(ends: Floats, side: int, first: str, last: str) -> dict[str, int]:
 def _by_size(boxes: Floats, size_wh: tuple[int, int]) -> dict[str, int]:
     """The largest and the smallest object as it looks: by area with a margin, and by its longer side."""
     extents = boxes[:, 2:] - boxes[:, :2]
-    area, longer = extents.prod(axis=1), extents.max(axis=1)
-    order = np.argsort(area, kind="stable")
+    sizes, longer = area(boxes), extents.max(axis=1)
+    order = np.argsort(sizes, kind="stable")
     cases = {}
     top, second = int(order[-1]), int(order[-2])
-    if area[top] >= LARGER * area[second] and longer[top] == longer.max():
+    if sizes[top] >= LARGER * sizes[second] and longer[top] == longer.max():
         cases["largest"] = top
     least, next_least = int(order[0]), int(order[1])
     cut_off = (boxes[least, :2] < EDGE).any() or (boxes[least, 2:] > np.array(size_wh) - EDGE).any()
-    if area[next_least] >= LARGER * area[least] and longer[least] == longer.min() and not cut_off:
+    if sizes[next_least] >= LARGER * sizes[least] and longer[least] == longer.min() and not cut_off:
         cases["smallest"] = least
     return cases

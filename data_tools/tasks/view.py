@@ -10,6 +10,8 @@ from data_tools.hardness import Hardness
 from data_tools.records import Record
 from data_tools.selection import Question, draw_absent
 
+MOST_ALIKE = 6  # what a reader counts at a glance
+
 
 class View(NamedTuple):
     """A split.
@@ -21,6 +23,7 @@ class View(NamedTuple):
         ratio: not-found questions for each found one.
         seed: of every draw, the split's name in it.
         hardness: of not-found questions, where a share of them is to be hard.
+        most_alike: objects of a class in an image up to which one of them is singled out by a phrase.
     """
 
     records: Sequence[Record]
@@ -29,6 +32,7 @@ class View(NamedTuple):
     ratio: float
     seed: str
     hardness: Hardness | None = None
+    most_alike: int = MOST_ALIKE
 
     def draw_absent(self, found: Sequence[Question], ratio: float, task: str) -> list[Question]:
         """Not-found questions beside the found ones, as `selection.draw_absent`; each task has draws of its own."""

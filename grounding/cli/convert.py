@@ -24,6 +24,7 @@ from data_tools.records import Tally
 from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
+from data_tools.tasks.view import MOST_ALIKE
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -68,6 +69,14 @@ STRIDE = 20  # things done between two moves of a bar
     show_default=True,
     metavar="TASK[=SHARE],...",
     help=f"What to ask for, the first task whole, the others in proportion: {', '.join(TASKS)}.",
+)
+@click.option(
+    "--most-alike",
+    type=int,
+    default=MOST_ALIKE,
+    show_default=True,
+    metavar="N",
+    help='Objects of a class up to which phrase_to_box says "the leftmost"; raise it where none is left unannotated.',
 )
 @click.option(
     "--max-answer-tokens",
