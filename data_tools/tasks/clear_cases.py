@@ -17,9 +17,9 @@ from grounding.text.expressions import ORDINALS
 APART = 0.06  # of the image's side: least distance of two centres, one of which is further to that side
 APART_OWN = 0.25  # of the smaller object's extent: the same
 APART_ENDS = 0.02  # of the image's side: the same for where the two begin, and for where they end
-LARGER = 2.0  # least ratio of two areas, one of which is the larger
-SEEN = 0.03  # of the side of a square as large as the image: least size of each object, so that none is overlooked
-EDGE = 1.0  # px: an object so near to the edge of the image may go on outside
+LARGER = 2.5  # least ratio of two areas, one of which is the larger
+SEEN = 0.05  # of the side of a square as large as the image: least size of each object, so that none is overlooked
+EDGE = 0.01  # of the image's side: an object so near to its edge may go on outside
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,8 @@ def _by_size(boxes: Floats, size_wh: tuple[int, int]) -> dict[str, int]:
     if sizes[top] >= LARGER * sizes[second] and longer[top] == longer.max():
         cases["largest"] = top
     least, next_least = int(order[0]), int(order[1])
-    cut_off = (boxes[least, :2] < EDGE).any() or (boxes[least, 2:] > np.array(size_wh) - EDGE).any()
+    margin = EDGE * np.array(size_wh)
+    cut_off = (boxes[least, :2] < margin).any() or (boxes[least, 2:] > size_wh - margin).any()
     if sizes[next_least] >= LARGER * sizes[least] and longer[least] == longer.min() and not cut_off:
         cases["smallest"] = least
     return cases

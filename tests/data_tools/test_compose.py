@@ -188,3 +188,47 @@ def test_presence_cannot_be_told_from_the_prompt() -> None:
         for side in (True, False)
     }
     assert area_under_curve(np.array([score(features) for features in told[half:]]), truth[half:]) > 0.6
+
+
+def crowded(boxes: int) -> Record:
+    return record("a.png", *(box("cat", n, n % 7, n + 1.5, n % 7 + 2) for n in range(boxes)), size_wh=(100, 30))
+
+
+STEPS: dict[Task, Voice] = {
+    task: Voice(load_languages(("en",), NOT_FOUND, {}, task), NOT_FOUND, 0, {})
+    for task in ("phrase_to_boxes", "all_to_boxes", "next_box")
+}
+
+
+def test_an_answer_beyond_the_budget_is_refused_and_counted_never_cut() -> None:
+    questions = [Question(crowded(10), "cat", True), Question(record("b.png", box("cat")), "cat", True)]
+    samples, tally = compose(questions, spoken(), 100)
+    assert [sample.image for sample in samples] == ["b.png"]
+    assert dict(tally.counts) == {"answer_too_long": 1}
+    samples, tally = compose(questions, spoken(), 1000)
+    assert len(samples) == 2 and not tally.counts
+
+
+@pytest.mark.parametrize("task", ["phrase_to_boxes", "all_to_boxes"])
+def test_with_steps_it_is_split_into_them(task: Task) -> None:
+    image = crowded(5)
+    first = Question(image, "cat", True, "next_box", 0)
+    asked = Question(image, "cat" if task == "phrase_to_boxes" else "", True, task)
+    samples, tally = compose([asked, first], STEPS, 80)
+    assert [sample.id for sample in samples] == [f"a.png#next_box#cat#{n}" for n in range(6)]
+    assert [box for sample in samples for box in sample.boxes or []] != []
+    assert sum(len(sample.boxes or []) for sample in samples) == 5
+    assert dict(tally.counts) == {"answer_split": 1}
+
+
+def test_steps_whose_prompt_would_be_too_long_are_counted() -> None:
+    samples, tally = compose([Question(crowded(10), "cat", True)], STEPS, 80)
+    assert [sample.id for sample in samples] == [f"a.png#next_box#cat#{n}" for n in range(6)]
+    assert dict(tally.counts) == {"answer_split": 1, "given_too_long": 5}
+
+
+def test_what_cannot_be_asked_in_steps_is_refused() -> None:
+    image = record("a.png", *crowded(10).annotations, box("cat", 50, 20, 60, 29, ignore="crowd"), size_wh=(100, 30))
+    samples, tally = compose([Question(image, "cat", True)], STEPS, 80)
+    assert not samples
+    assert dict(tally.counts) == {"answer_too_long": 1}

@@ -225,3 +225,34 @@ def test_templates_are_inputs(tmp_path: Path) -> None:
     made = run(coco_set(tmp_path / "set", 5), tmp_path / "out", templates={"en": file})
     assert set(made.manifest.inputs) == {str(tmp_path / "set" / "instances.json"), str(file)}
     assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)
+
+
+def test_every_task_at_once(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 60)
+    shares = ("phrase_to_boxes=2", "all_to_boxes", "next_box", "box_to_phrase", "presence=0.5", "phrase_to_box=0.1")
+    options: dict[str, Any] = {"langs": ("en", "zh"), "negatives": 0.5}
+    made = run(source, tmp_path / "out", tasks=shares, hard_negatives=0.5, stratify=True, **options)
+    samples = read_dataset(tmp_path / "out" / "train.jsonl").samples
+    assert samples == made.samples["train"]
+    counts = made.splits["train"]["tasks"]
+    assert (
+        counts["next_box"] == round(counts["phrase_to_boxes"] / 2) == made.splits["train"]["tasks_wanted"]["next_box"]
+    )
+    assert set(counts) >= {"phrase_to_boxes", "all_to_boxes", "next_box", "box_to_phrase", "presence"}
+    assert samples == sorted(samples, key=lambda sample: sample.image or "")
+    # What is asked beside leaves the first task as it is.
+    alone = run(source, tmp_path / "alone", hard_negatives=0.5, stratify=True, **options)
+    assert [s for s in samples if s.task == "phrase_to_boxes"] == alone.samples["train"]
+
+
+def test_caps_and_budget_are_counted(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 40)
+    made = run(source, tmp_path / "out", caps=Caps(per_class=7, per_image=1), max_answer_tokens=30, ratios=(1, 0, 0))
+    numbers = made.splits["train"]
+    assert all(one["found"] + one["not_found"] <= 7 for one in numbers["classes"].values())
+    assert numbers["images"] == numbers["samples"]
+    assert {"over_class_cap", "over_image_cap"} <= set(made.manifest.refusals)
+    assert numbers["label_tokens"]["max"] <= 30
+    whole = run(source, tmp_path / "whole", ratios=(1, 0, 0))
+    gone = sum(made.manifest.refusals.values())
+    assert len(whole.samples["train"]) == len(made.samples["train"]) + gone
