@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ class Gathered(NamedTuple):
     records: list[Record]
     tally: Tally
     image_root: Path
+    kinds: Mapping[str, str] = {}
 
 
 def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
@@ -30,7 +31,8 @@ def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
     records = _merge_images(records, findings)
     records = _merge_classes(records, findings)
     tally = sum((source.tally for source in sources), Tally()) + Tally.of(findings)
-    return Gathered(records, tally, root)
+    kinds = {category: kind for source in sources for category, kind in source.kinds.items()}
+    return Gathered(records, tally, root, kinds)
 
 
 def _rooted(source: Source, root: Path, absence: Absence | None) -> Iterable[Record]:
@@ -39,7 +41,13 @@ def _rooted(source: Source, root: Path, absence: Absence | None) -> Iterable[Rec
     mode = absence or source.absence
     for record in source.records:
         looked_for = {"exhaustive": source.classes, "listed": record.negatives, "none": frozenset[str]()}[mode]
-        yield replace(record, name=str(prefix / record.name), split=source.split or record.split, looked_for=looked_for)
+        yield replace(
+            record,
+            name=str(prefix / record.name),
+            split=source.split or record.split,
+            looked_for=looked_for,
+            absence=mode,
+        )
 
 
 def _merge_images(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
@@ -82,9 +90,13 @@ def _merged(group: Sequence[Record], findings: list[Finding]) -> Record:
         refused=frozenset().union(*(record.refused for record in group)),
         doubtful=any(record.doubtful for record in group),
         looked_for=frozenset().union(*(record.looked_for for record in group)),
+        absence=min((record.absence for record in group), key=_LEAST_KNOWN.index),
         not_exhaustive=frozenset().union(*(record.not_exhaustive for record in group)),
         split=splits[0] if splits else None,
     )
+
+
+_LEAST_KNOWN: tuple[Absence, ...] = ("none", "listed", "exhaustive")
 
 
 def _content(annotation: Annotation) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Outcome = Literal["kept", "mended", "refused"]
-Unit = Literal["annotation", "image", "class in image", "file"]
+Unit = Literal["annotation", "image", "class in image", "sample", "file"]
 
 
 class Rule(NamedTuple):
@@ -113,10 +113,30 @@ REASONS: dict[str, Rule] = {
     "class_unwritable": Rule(
         "refused", "class in image", 'its name makes the label unreadable (like boxes or "not found"): no sample'
     ),
+    "phrase_not_unique": Rule(
+        "refused", "sample", "a class there has a name that ends with this one (hot dog, dog): no phrase for one object"
+    ),
     "unknown_named_class": Rule(
         "refused", "class in image", "named as absent or as annotated in part, by an id not in the list"
     ),
     "negative_contradicted": Rule("mended", "class in image", "named as absent, yet annotated there: taken as present"),
+    # Samples.
+    "answer_split": Rule(
+        "mended", "sample", "its answer would be longer than --max-answer-tokens: asked for step by step (next_box)"
+    ),
+    "answer_too_long": Rule(
+        "refused", "sample", "its answer would be longer than --max-answer-tokens (with next_box it would be split)"
+    ),
+    "given_too_long": Rule(
+        "refused", "sample", "the boxes given before this step take more than --max-answer-tokens: no such step"
+    ),
+    "over_class_cap": Rule("refused", "sample", "more than --max-per-class of its class, or than --balance leaves"),
+    "over_image_cap": Rule("refused", "sample", "more than --max-per-image about its image"),
+    # Tiles.
+    "cut_by_tile": Rule("mended", "annotation", "a tile shows most of it; the box is cut at the tile's edge"),
+    "mostly_outside_tile": Rule(
+        "refused", "annotation", "a tile shows too little of it: its class is neither present nor absent in that tile"
+    ),
     # Splits.
     "not_in_lists": Rule("refused", "image", "ImageSets/Main has lists and none of them names it"),
     "listed_without_annotation": Rule("refused", "image", "a list of ImageSets/Main names it and it has no XML"),

@@ -42,6 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         negatives: classes that the annotation names as absent here.
         looked_for: classes that are absent here unless annotated. Readers leave it empty: it is set when the sources
             are put together, from the classes of the source (exhaustive) or from `negatives` (listed).
+        absence: what the annotations of the image say of what they do not hold; as `looked_for`, readers leave it.
         not_exhaustive: classes of which only some objects are annotated here.
         split: train, val or test by an official list; "trainval" leaves the choice of the two open; None = by hash.
         upright: the boxes are in the frame turned by EXIF.
@@ -56,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     doubtful: bool = False
     negatives: frozenset[str] = frozenset()
     looked_for: frozenset[str] = frozenset()
+    absence: Absence = "exhaustive"
     not_exhaustive: frozenset[str] = frozenset()
     split: str | None = None
     upright: bool = False
@@ -115,6 +117,7 @@ class Source:
         absence: "exhaustive" where everything of `classes` that is not annotated is absent, "listed" where only named
             negatives are known to be, "none" where nothing is.
         split: the split that this source is by its own layout (instances_val2017.json), else None.
+        kinds: class -> the kind of thing that it is (COCO's supercategory), where the source names one.
         taken: choices that the reader made by itself, in words, to be printed ({"VOC pixels": "1-based: ..."}).
     """
 
@@ -125,6 +128,7 @@ class Source:
     classes: frozenset[str]
     absence: Absence = "exhaustive"
     split: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
 
 

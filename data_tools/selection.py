@@ -14,15 +14,25 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_tools.entries import phrase_of
+from data_tools.hardness import Hardness
 from data_tools.records import Finding, Record, Tally
+from grounding.samples import Task
 
 
 class Question(NamedTuple):
-    """A class asked for in an image; `present` says whether it has boxes there."""
+    """Something asked of an image.
+
+    Attributes:
+        category: the class asked about; "" where all classes are.
+        present: whether the answer is more than that nothing was found.
+        detail: which of the questions that the task has about this class in this image (see its file in `tasks`).
+    """
 
     record: Record
     category: str
     present: bool
+    task: Task = "phrase_to_boxes"
+    detail: str | int = ""
 
 
 class Selected(NamedTuple):
@@ -33,11 +43,15 @@ class Selected(NamedTuple):
 
 
 def select(
-    records: Sequence[Record], absent: Mapping[str, Sequence[str]], ratio: float, seed: str
+    records: Sequence[Record],
+    absent: Mapping[str, Sequence[str]],
+    ratio: float,
+    seed: str,
+    hardness: Hardness | None = None,
 ) -> tuple[Selected, Tally]:
     """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
     found, tally = present(records)
-    not_found = draw_absent(records, absent, found, ratio, seed)
+    not_found = draw_absent(records, absent, found, ratio, seed, hardness)
     questions = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
     return Selected(questions, not_found.wanted), tally
 
@@ -94,6 +108,7 @@ def draw_absent(
     positives: Sequence[Question],
     ratio: float,
     seed: str,
+    hardness: Hardness | None = None,
 ) -> Selected:
     """Not-found questions of one split, about `ratio` for each found one.
 
@@ -107,6 +122,8 @@ def draw_absent(
         positives: the found questions of the split.
         ratio: not-found questions for each found one, >= 0.
         seed: the draw is a function of it and of the other arguments.
+        hardness: draws a part of the images of each class by what else is in them; how often a class is asked for
+            stays, so that it does not tell the answer.
     """
     wanted = round(ratio * len(positives))
     places: dict[str, list[int]] = {}
@@ -118,7 +135,10 @@ def draw_absent(
         rng = random.Random(f"{seed}|{category}")
         share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
         candidates = places.get(category, [])
-        chosen |= {(index, category) for index in rng.sample(candidates, min(share, len(candidates)))}
+        count = min(share, len(candidates))
+        hard = hardness.draw(category, candidates, count, rng) if hardness else []
+        easy = [index for index in candidates if index not in set(hard)] if hard else candidates
+        chosen |= {(index, category) for index in (*hard, *rng.sample(easy, count - len(hard)))}
     chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
     questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
     return Selected(questions, wanted)

@@ -48,6 +48,7 @@ class CocoCategory(msgspec.Struct, frozen=True):
 
     id: Any = None
     name: Any = None
+    supercategory: Any = None
 
 
 class CocoFile(msgspec.Struct, frozen=True):
@@ -168,7 +169,8 @@ def _convert(entry: object, kind: type[Entry]) -> Entry | None:
 
 def _open_file(path: Path, images: Path | None, split: str | None) -> Source:
     content = _read_bytes(path)
-    records, tally, classes, listed = _records(_decode(content, path), path.name)
+    document = _decode(content, path)
+    records, tally, classes, listed = _records(document, path.name)
     taken = {}
     if listed:
         taken["named negatives"] = "the file has neg_category_ids or not_exhaustive_category_ids, as LVIS does"
@@ -180,6 +182,7 @@ def _open_file(path: Path, images: Path | None, split: str | None) -> Source:
         classes=classes,
         absence="listed" if listed else "exhaustive",
         split=split,
+        kinds=_kinds(document.categories, classes),
         taken=taken,
     )
 
@@ -218,6 +221,16 @@ def _classes(categories: Sequence[CocoCategory | None]) -> dict[Any, str]:
         if category is not None and _is_id(category.id):
             names.setdefault(category.id, set()).add(class_name(category.name))
     return {number: name for number, found in names.items() if len(found) == 1 and (name := next(iter(found)))}
+
+
+def _kinds(categories: Sequence[CocoCategory | None], classes: frozenset[str]) -> dict[str, str]:
+    """Class -> its supercategory, where one is named."""
+    return {
+        name: kind
+        for category in categories
+        if category is not None and (name := class_name(category.name)) in classes
+        if name is not None and (kind := text_of(category.supercategory))
+    }
 
 
 _Images = dict[Any, tuple[CocoImage, "str | None"]]

@@ -17,11 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from data_tools import convert as line
+from data_tools.caps import Caps
 from data_tools.readers.voc import PIXELS
 from data_tools.reasons import REASONS
 from data_tools.records import Tally
 from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
+from data_tools.tasks import TASKS
+from data_tools.tasks.view import MOST_ALIKE
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -40,6 +43,7 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--group-by", metavar="REGEX", help="What it captures of an image's path stays in one split (patient, video)."
 )
+@click.option("--stratify", is_flag=True, help="Give each split its share of every class, groups kept whole.")
 @click.option(
     "--negatives", type=float, default=0.25, show_default=True, metavar="R", help="Not-found samples per found one."
 )
@@ -51,7 +55,50 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--lang", default="en", show_default=True, metavar="LANG[,LANG]", help="Languages of the prompts: en, zh."
 )
-@click.option("--tasks", default="phrase_to_boxes", show_default=True, metavar="TASK[,TASK]", help="What to ask for.")
+@click.option(
+    "--hard-negatives",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the not-found samples, asked where the class could well be: what often stands with it, or is of its kind.",
+)
+@click.option(
+    "--tasks",
+    default="phrase_to_boxes",
+    show_default=True,
+    metavar="TASK[=SHARE],...",
+    help=f"What to ask for, the first task whole, the others in proportion: {', '.join(TASKS)}.",
+)
+@click.option(
+    "--most-alike",
+    type=int,
+    default=MOST_ALIKE,
+    show_default=True,
+    metavar="N",
+    help='Objects of a class up to which phrase_to_box says "the leftmost"; raise it where none is left unannotated.',
+)
+@click.option(
+    "--max-answer-tokens",
+    type=int,
+    metavar="N",
+    help="A longer answer is split into steps where next_box is among --tasks, else refused; never cut.",
+)
+@click.option("--max-per-class", type=int, metavar="N", help="Most samples of a class in a split.")
+@click.option("--max-per-image", type=int, metavar="N", help="Most samples about an image.")
+@click.option(
+    "--balance",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="0..1",
+    help="Thin frequent classes: 0 not at all, 1 down to the median class.",
+)
+@click.option(
+    "--tiles",
+    metavar="SIDE[,OVERLAP[,VISIBLE]]",
+    help="Cut images into overlapping tiles of SIDE px; a tile has an object of which it shows VISIBLE (0.5).",
+)
 @click.option(
     "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
 )
@@ -85,6 +132,9 @@ def command(
     templates: tuple[str, ...],
     not_found_en: str,
     not_found_zh: str,
+    max_per_class: int | None,
+    max_per_image: int | None,
+    balance: float,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -99,6 +149,7 @@ def command(
         ratios=parse_ratios(ratios),
         langs=langs,
         tasks=_names(tasks),
+        caps=Caps(max_per_class, max_per_image, balance),
         templates=_templates(templates, langs),
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
@@ -248,11 +299,14 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
     for split, numbers in conversion.splits.items():
         if not numbers["samples"]:
             yield f"{split} has no sample; {split}.jsonl is empty."
-        elif numbers["not_found"] < numbers["not_found_wanted"]:
+        elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
             yield (
-                f"{split} has {numbers['not_found']} not-found samples, not the {numbers['not_found_wanted']} asked "
-                "for: no more classes are known to be absent from its images."
+                f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
+                "asked for: no more classes are known to be absent from its images."
             )
+        for task, wanted in numbers.get("tasks_wanted", {}).items():
+            if (possible := numbers["tasks_possible"][task]) < wanted:
+                yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
         over = numbers["label_tokens"]["over_budget"]
         if over:
             yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."

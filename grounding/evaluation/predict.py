@@ -25,6 +25,10 @@ from grounding.processes import count, gathered, is_first, number
 from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
 from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
 
+# Tasks whose answer is one group of boxes or the not-found sentence, which is what an answer can be kept to. The others
+# may also answer with a group for each class, or say that there are no more.
+ONE_GROUP = ("phrase_to_boxes", "phrase_to_box")
+
 
 def predict(
     model: PreTrainedModel,
@@ -50,7 +54,7 @@ def predict(
 
     Args:
         fingerprint: of all that an answer depends on (see `fingerprint_of`).
-        constrain: keep answers to samples that ask for boxes to readable ones, with at most so many boxes.
+        constrain: keep answers to samples that ask for boxes of one phrase to readable ones, of at most so many.
         progress: called with the number of answers that are there since the last call: kept ones first, those of other
             processes last.
 
@@ -226,16 +230,17 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
         return request
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
-    if constrain is not None:
-        wordings = _wordings(sample.lang, tuple(dataset.answers.get(sample.lang, ())))
+    if constrain is not None and sample.task in ONE_GROUP:
+        answers = dataset.answers.get(sample.lang, ()) if sample.task == "phrase_to_boxes" else ()
+        wordings = _wordings(sample.task, sample.lang, tuple(answers))
         automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)
 
 
 @cache
-def _wordings(lang: str, answers: tuple[str, ...]) -> tuple[Wording, ...]:
+def _wordings(task: str, lang: str, answers: tuple[str, ...]) -> tuple[Wording, ...]:
     """Those of the manifest, else the packaged ones: a sample does not say which wording its prompt was made from."""
-    return tuple(Wording("{phrase}", one) for one in answers) or load_wordings("phrase_to_boxes", lang)
+    return tuple(Wording("{phrase}", one) for one in answers) or load_wordings(task, lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

@@ -134,6 +134,13 @@ class DataSettings(Section):
     check_images: bool = Field(
         default=True, description="Decode every image before the first step; no: only look that the files are there."
     )
+    flip: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the epochs in which a training image is mirrored, left and right in its words swapped "
+        "too; a prompt of which that cannot be done stays. Not for pictures with writing.",
+    )
     flatten_history: bool = Field(
         default=False,
         description="Write earlier turns into the prompt, one a line: a `base` checkpoint has no template for them.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grounding.text.automaton import Automaton, answer_automaton
+from grounding.text.expressions import GEOMETRIES, expressions, fill_expression
 from grounding.text.grammar import (
     NOT_FOUND,
     REASONS,
@@ -12,12 +13,18 @@ from grounding.text.grammar import (
     is_not_found,
     not_found_sentences,
     read_boxes,
+    reading_order,
     write_boxes,
 )
 from grounding.text.grid import grid_ceiling, to_grid, to_pixels
+from grounding.text.mirror import mirror_boxes, mirror_words
 from grounding.text.prompts import (
+    NO_MORE,
+    NONE_YET,
     Wording,
+    fill_all,
     fill_answer,
+    fill_presence,
     fill_prompt,
     load_wordings,
     not_found_clauses,
@@ -25,7 +32,10 @@ from grounding.text.prompts import (
 )
 
 __all__ = [
+    "GEOMETRIES",
+    "NONE_YET",
     "NOT_FOUND",
+    "NO_MORE",
     "REASONS",
     "Automaton",
     "Reading",
@@ -33,15 +43,22 @@ __all__ = [
     "Wording",
     "Written",
     "answer_automaton",
+    "expressions",
+    "fill_all",
     "fill_answer",
+    "fill_expression",
+    "fill_presence",
     "fill_prompt",
     "grid_ceiling",
     "is_not_found",
     "load_wordings",
+    "mirror_boxes",
+    "mirror_words",
     "not_found_clauses",
     "not_found_sentences",
     "pick",
     "read_boxes",
+    "reading_order",
     "to_grid",
     "to_pixels",
     "write_boxes",

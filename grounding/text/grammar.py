@@ -86,10 +86,15 @@ def write_boxes(xyxy_px: ArrayLike, size_wh: tuple[float, float]) -> Written:
     cells, widened = to_grid(xyxy_px, size_wh)
     if not len(cells):
         raise ValueError("there is no box to write; an absent object is answered with a not-found sentence")
-    x0, y0, x1, y1 = cells.T
-    ordered = cells[np.lexsort((x1, y1, x0, y0))]
+    ordered = cells[reading_order(cells)]
     parts = (",".join(f"{cell:0{DIGITS}d}" for cell in box) for box in ordered.tolist())
     return Written(f"[[{';'.join(parts)}]]", widened)
+
+
+def reading_order(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[N], the order in which boxes int64[N, 4] in cells are written: by y0, then x0, y1, x1."""
+    x0, y0, x1, y1 = cells.T
+    return np.lexsort((x1, y1, x0, y0))
 
 
 def not_found_sentences(chosen: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -70,6 +70,17 @@ def to_pixels(xyxy_grid: ArrayLike, size_wh: tuple[float, float]) -> Floats:
     return as_boxes(xyxy_grid) / CELLS * _scale(size_wh)
 
 
+def mirror_cells(xyxy_grid: ArrayLike) -> Cells:
+    """Cells int64[N, 4] of boxes in the picture mirrored left to right, from their cells in the picture as it is.
+
+    An end at the last cell is taken for the frame's edge, so a box may come out a cell off from `to_grid` of its
+    mirrored pixels.
+    """
+    x0, y0, x1, y1 = np.asarray(xyxy_grid, dtype=np.int64).reshape(-1, 4).T
+    ends = [np.where(x == LAST_CELL, 0, np.minimum(CELLS - x, LAST_CELL)) for x in (x1, x0)]
+    return np.stack([ends[0], y0, ends[1], y1], axis=1)
+
+
 def grid_ceiling(xyxy_px: ArrayLike, size_wh: tuple[float, float]) -> Floats:
     """IoU of each box with itself after writing and reading, float64[N]: the most that a perfect answer can reach.
 

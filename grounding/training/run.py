@@ -36,7 +36,7 @@ from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
-from grounding.training.dataset import SampleDataset, picture_numbers, read_sources
+from grounding.training.dataset import Flips, SampleDataset, picture_numbers, read_sources
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
@@ -135,6 +135,8 @@ def run(
             settings.training.seed,
             *([arrange_together(pictures, effective, arguments.world_size)] if settings.training.pack else []),
         )
+        flip = settings.data.flip
+        flips = Flips(flip, settings.training.seed, sampler) if flip else None
         asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
         say(say_steps(settings, arguments, sampler, val, asked))
         timetable = Timetable(
@@ -148,7 +150,7 @@ def run(
         trainer = GroundingTrainer(
             model,
             arguments,
-            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor) for data in train]),
+            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor, flips) for data in train]),
             sampler=sampler,
             effective_batch=effective,
             collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.compose import compose, draw_name, load_languages
+from data_tools.compose import compose
 from data_tools.convert import Options, convert
 from data_tools.names import ClassNames, check_names, load_names, names_in, phrases_of
 from data_tools.selection import Question
+from data_tools.wording import Voice, draw_name, load_languages
 from grounding.errors import InputError, ManyErrors
 from grounding.pocket.scenes import CATEGORIES, draw_scenes, write_coco
 from grounding.text import NOT_FOUND, read_boxes
@@ -80,8 +81,12 @@ def test_names_must_fit_the_classes(names: ClassNames, told: str) -> None:
 def test_the_name_is_the_same_whether_the_class_is_there_or_not() -> None:
     image = record("a.png", box("rbc_01"))
     for seed in range(20):
-        (found,), _ = compose([Question(image, "rbc_01", True)], BOTH, NOT_FOUND, seed, CELLS)
-        (absent,), _ = compose([Question(record("a.png"), "rbc_01", False)], BOTH, NOT_FOUND, seed, CELLS)
+        (found,), _ = compose(
+            [Question(image, "rbc_01", True)], {"phrase_to_boxes": Voice(BOTH, NOT_FOUND, seed, CELLS)}
+        )
+        (absent,), _ = compose(
+            [Question(record("a.png"), "rbc_01", False)], {"phrase_to_boxes": Voice(BOTH, NOT_FOUND, seed, CELLS)}
+        )
         assert (found.prompt, found.phrase, found.category) == (absent.prompt, absent.phrase, "rbc_01")
         assert found.phrase in CELLS["rbc_01"][found.lang]
         assert found.phrase in found.prompt
