@@ -137,8 +137,8 @@ def convert(
     progress("counting and writing files", 0, None)
     numbers = {split: {**stats.describe(samples[split]), **chosen[split].numbers} for split in samples}
     counts = {"images_listed": listed, "splits": numbers}
-    asked = voices.get(wording.TASK)
-    answers = wording.answer_templates(asked.languages) if asked else {}
+    voice = voices.get(wording.TASK)
+    answers = wording.answer_templates(voice.languages) if voice else {}
     manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
     write_folder(out, samples, manifest, options.style)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
