@@ -60,8 +60,8 @@ def make_model(seed: int = 0) -> CogVLMForCausalLM:
 
 def one_by_one(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix: Encoded) -> Tensor:
     """int64[K, NEW_TOKENS]."""
-    types = torch.tensor([prefix.token_type_ids + [LANGUAGE] * PROMPT_TOKENS])
-    rows = [torch.tensor([prefix.input_ids + prompt]) for prompt in prompts.tolist()]
+    types = torch.tensor([prefix.token_type_ids + [LANGUAGE] * PROMPT_TOKENS], device=model.device)
+    rows = [torch.tensor([prefix.input_ids + prompt], device=model.device) for prompt in prompts.tolist()]
     return torch.stack([published_way.answer(model, row, types, pixels, NEW_TOKENS) for row in rows])
 
 
