@@ -39,7 +39,8 @@ ALLOWED: dict[str, set[str]] = {
 EXTRA = {
     "grounding.evaluation.predict": {"grounding.inference", "grounding.models"},
     # How the embedded model is made; nothing else in that room knows a model.
-    "grounding.pocket.tower": {"grounding.models"},
+    "grounding.pocket.vocabulary": {"grounding.models"},
+    "grounding.pocket.tower": {"grounding.models", "grounding.training"},
     "grounding.pocket.make": {"grounding.models", "grounding.settings", "grounding.training"},
 }
 
