@@ -23,10 +23,12 @@ from grounding.models.loading import build_model, load_model, usable_device
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.processes import PATIENCE
 from grounding.samples import Dataset
-from grounding.settings import FinetuneSettings, read_architecture
+from grounding.settings import FinetuneSettings, LabelWeightSettings, read_architecture
+from grounding.training.optimizers import MuonWithAdamW, matrices_of
 from grounding.training.packing import row_budget
 from grounding.training.spread import spreads_weights
 from grounding.training.trainer import WriteModel
+from grounding.training.weights import LabelWeights, digit_ids
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
@@ -143,6 +145,25 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
         dropout=tuning.dropout,
         seed=settings.training.seed,
     )
+
+
+def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.optim.Optimizer | None:
+    """The optimiser of what is trainable; None where it is the Trainer's own, AdamW."""
+    training = settings.training
+    if training.optimizer == "adamw":
+        return None
+    beta1, beta2 = training.betas
+    return MuonWithAdamW(
+        *matrices_of(model), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(beta1, beta2)
+    )
+
+
+def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> LabelWeights | None:
+    """The weights of label tokens; None where all count alike."""
+    weights = settings.training.label_weights
+    if weights == LabelWeightSettings():
+        return None
+    return LabelWeights(weights.first, weights.hundreds, weights.tens, weights.units, digit_ids(processor.tokenizer))
 
 
 def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> WriteModel:
