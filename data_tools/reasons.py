@@ -128,7 +128,9 @@ REASONS: dict[str, Rule] = {
         "refused", "sample", "its answer would be longer than --max-answer-tokens (with next_box it would be split)"
     ),
     "given_too_long": Rule(
-        "refused", "sample", "the boxes given before this step take more than --max-answer-tokens: no such step"
+        "refused",
+        "sample",
+        "the boxes given before this step take more tokens than an answer may (--max-answer-tokens, else 1024)",
     ),
     "over_class_cap": Rule("refused", "sample", "more than --max-per-class of its class, or than --balance leaves"),
     "over_image_cap": Rule("refused", "sample", "more than --max-per-image about its image"),

@@ -127,6 +127,8 @@ def write_tiles(
 ) -> None:
     """Writes the tiles that samples are about as PNG below `out / FOLDER`; each image is opened once.
 
+    `advance` is called for each tile.
+
     Raises:
         InputError: an image cannot be opened, or has not the size that its boxes are in.
         RunError: a tile cannot be written.
@@ -147,4 +149,4 @@ def write_tiles(
             tile = image.crop((window.x, window.y, window.x + sample.width, window.y + sample.height))
             with atomic_path(out / FOLDER / str(sample.image)) as temporary:
                 tile.save(temporary, format="PNG")
-        advance()
+            advance()

@@ -24,6 +24,7 @@ class View(NamedTuple):
         seed: of every draw, the split's name in it.
         hardness: of not-found questions, where a share of them is to be hard.
         most_alike: objects of a class in an image up to which one of them is singled out by a phrase.
+        numerous: classes of which there are more in most images: none of them is ever singled out.
     """
 
     records: Sequence[Record]
@@ -33,6 +34,7 @@ class View(NamedTuple):
     seed: str
     hardness: Hardness | None = None
     most_alike: int = MOST_ALIKE
+    numerous: frozenset[str] = frozenset()
 
     def draw_absent(self, found: Sequence[Question], ratio: float, task: str) -> list[Question]:
         """Not-found questions beside the found ones, as `selection.draw_absent`; each task has draws of its own."""

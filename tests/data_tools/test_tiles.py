@@ -78,6 +78,7 @@ def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:
     source = coco_file(folder, [coco_image(n, size_wh=(90, 50)) for n in range(6)], boxes)
     made = convert([(None, source)], tmp_path / "out", Options(tiles="40,10", negatives=1.0, ratios=(0.5, 0.5, 0.0)))
     assert made.manifest.image_root == "tiles"
+    assert made.manifest.settings["tiles"] == "40,10"
     assert made.images_listed == 6
     truth = {n: box["bbox"] for n, box in enumerate(boxes)}
     split_of: dict[str, set[str]] = {}

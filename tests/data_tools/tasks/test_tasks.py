@@ -13,7 +13,8 @@ from data_tools.records import Record
 from data_tools.selection import Question, absent_classes, select
 from data_tools.tasks import TASKS, parse_shares, plan
 from data_tools.tasks.next_box import steps
-from data_tools.tasks.view import View
+from data_tools.tasks.phrase_to_box import numerous
+from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.wording import Voice, load_languages
 from grounding.samples import Sample, Task, problems
 from grounding.text import GEOMETRIES, NO_MORE, NONE_YET, NOT_FOUND, read_boxes, to_grid, write_boxes
@@ -24,14 +25,18 @@ NAMES = {"rbc": {"en": ("red cell", "erythrocyte"), "zh": ("红细胞",)}}
 SPOTS = {"left": (10, 100, 50, 140), "middle": (150, 110, 190, 150), "right": (320, 90, 360, 130)}
 
 
+LANGUAGES = {task: load_languages(("en", "zh"), NOT_FOUND, {}, task) for task in TASKS}
+
+
 def voice(task: Task, seed: int = 0) -> Voice:
-    return Voice(load_languages(("en", "zh"), NOT_FOUND, {}, task), NOT_FOUND, seed, NAMES)
+    return Voice(LANGUAGES[task], NOT_FOUND, seed, NAMES)
 
 
-def view(*records: Record, ratio: float = 0.5, **more: Any) -> View:
+def view(*records: Record, ratio: float = 0.5, **more: int) -> View:
     absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
     selected, _ = select(records, absent, ratio, "0|train")
-    return View(records, absent, selected.questions, ratio, "0|train", **more)
+    most_alike = more.get("most_alike", MOST_ALIKE)
+    return View(records, absent, selected.questions, ratio, "0|train", None, most_alike, numerous(records, most_alike))
 
 
 def image(name: str, *annotations: Any, **more: Any) -> Record:
