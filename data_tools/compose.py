@@ -7,14 +7,14 @@ before it is looked at whether the class is there: a prompt never tells the answ
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from data_tools.entries import phrase_of
 from data_tools.names import ClassNames, names_in
-from data_tools.records import Finding, Record, Tally
+from data_tools.records import Finding, Tally
 from data_tools.selection import Question
 from grounding.errors import InputError
 from grounding.samples import LANGUAGES, Lang, Sample, Task
@@ -31,6 +31,7 @@ from grounding.text import (
 )
 
 TASK: Task = "phrase_to_boxes"
+CHINESE = re.compile(r"[\u3400-\u9fff]")  # a phrase that holds such a character is Chinese
 CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
@@ -103,32 +104,34 @@ def compose(
     """
     samples: list[Sample] = []
     findings: list[Finding] = []
-    for record, category, present in questions:
+    for question in questions:
         advance()
-        language, wording, clause = draw_wording(languages, seed, record.name, phrase_of(category))
-        phrase = draw_name(category, language.lang, names or {}, seed, record.name)
+        record, told = question.record, question.words
+        language, wording, clause = draw_wording(_speaking(languages, question), seed, record.name, told)
+        phrase = told
+        if question.phrase is None:
+            phrase = draw_name(question.category or "", language.lang, names or {}, seed, record.name)
         if not _reads_back(wording, phrase, tuple(sorted(not_found.items()))):
-            findings.append(Finding("class_unwritable", record.place, f"{category} in {wording.answer!r}"))
+            findings.append(Finding("class_unwritable", record.place, f"{told} in {wording.answer!r}"))
             continue
-        boxes = _boxes(record, category, ignored=False) if present else []
+        boxes = _boxes(question, ignored=False) if question.present else []
         label = language.not_found
-        if present:
+        if question.present:
             assert record.size_wh is not None  # settled by the check of the images
             written = write_boxes(boxes, record.size_wh)
             label = fill_answer(wording, phrase, written.text)
-            findings += [Finding("widened", record.place, f"{category} in {record.name}")] * written.widened
-        samples.append(
-            _sample(
-                record,
-                category,
-                phrase,
-                language.lang,
-                fill_prompt(wording, phrase, clause, language.not_found),
-                label,
-                boxes,
-            )
-        )
+            findings += [Finding("widened", record.place, f"{told} in {record.name}")] * written.widened
+        prompt = fill_prompt(wording, phrase, clause, language.not_found)
+        samples.append(_sample(question, phrase, language.lang, prompt, label, boxes))
     return samples, Tally.of(findings)
+
+
+def _speaking(languages: Sequence[Language], question: Question) -> Sequence[Language]:
+    """The languages to ask in: for a phrase its own, where that is among them, since it has no name in another."""
+    if question.phrase is None:
+        return languages
+    lang = "zh" if CHINESE.search(question.phrase.text) else "en"
+    return [language for language in languages if language.lang == lang] or languages
 
 
 def draw_wording(
@@ -148,7 +151,7 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
     return choices[0] if len(choices) == 1 else pick(choices, random.Random(f"{seed}|{image}|{category}|name"))
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
     box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
@@ -156,30 +159,31 @@ def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str],
     return len(reading.xyxy_grid) == 1 and not reading.refusals
 
 
-def _boxes(record: Record, category: str, *, ignored: bool) -> list[list[float]]:
-    """The boxes of a class in an image, in the order of the annotations: those asked for, or those to ignore."""
+def _boxes(question: Question, *, ignored: bool) -> list[list[float]]:
+    """The boxes of a phrase, or of a class in the order of the annotations: those asked for, or those to ignore."""
+    if question.phrase is not None:
+        return [] if ignored else [list(box) for box in question.phrase.boxes_px]
     return [
         list(annotation.xyxy_px)
-        for annotation in record.annotations
-        if annotation.category == category and (annotation.ignore is not None) == ignored
+        for annotation in question.record.annotations
+        if annotation.category == question.category and (annotation.ignore is not None) == ignored
     ]
 
 
-def _sample(
-    record: Record, category: str, phrase: str, lang: Lang, prompt: str, label: str, boxes: list[list[float]]
-) -> Sample:
+def _sample(question: Question, phrase: str, lang: Lang, prompt: str, label: str, boxes: list[list[float]]) -> Sample:
+    record = question.record
     assert record.size_wh is not None  # settled by the check of the images
     return Sample(
-        id=f"{record.name}#{category}",
+        id=f"{record.name}#{phrase if question.phrase else question.category}",
         image=record.name,
         width=record.size_wh[0],
         height=record.size_wh[1],
         prompt=prompt,
         label=label,
         phrase=phrase,
-        category=category,
+        category=question.category,
         boxes=boxes,
-        ignore=_boxes(record, category, ignored=True),
+        ignore=_boxes(question, ignored=True),
         task=TASK,
         lang=lang,
         upright=record.upright,

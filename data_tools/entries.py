@@ -73,6 +73,11 @@ def box_fault(xyxy: XYXY) -> str | None:
     return "zero_area" if width == 0 or height == 0 else None
 
 
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: a number or a string, hashable and equal to itself."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value == value
+
+
 def phrase_of(category: str) -> str:
     """The class name as asked for in a prompt: underscores become spaces, runs of blanks one space."""
     return " ".join(category.replace("_", " ").split())

@@ -14,15 +14,24 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_tools.entries import phrase_of
-from data_tools.records import Finding, Record, Tally
+from data_tools.records import Finding, Phrase, Record, Tally
 
 
 class Question(NamedTuple):
-    """A class asked for in an image; `present` says whether it has boxes there."""
+    """A class asked for in an image; `present` says whether it has boxes there.
+
+    With `phrase` it is this phrase that is asked for; `category` is then its class, None where it has none.
+    """
 
     record: Record
-    category: str
+    category: str | None
     present: bool
+    phrase: Phrase | None = None
+
+    @property
+    def words(self) -> str:
+        """What is asked for, before names are given to classes: a phrase as it stands, a class name made plain."""
+        return " ".join(self.phrase.text.split()) if self.phrase else phrase_of(self.category or "")
 
 
 class Selected(NamedTuple):
@@ -38,7 +47,9 @@ def select(
     """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
     found, tally = present(records)
     not_found = draw_absent(records, absent, found, ratio, seed)
-    questions = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    phrases = [Question(record, phrase.category, True, phrase) for record in records for phrase in record.phrases]
+    classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category or ""))
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name)  # stable: phrases in their order
     return Selected(questions, not_found.wanted), tally
 
 
@@ -69,9 +80,8 @@ def absent_classes(records: Sequence[Record]) -> list[list[str]]:
     Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
     """
     drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
-    named: set[str] = set()
-    for record in records:
-        named |= record.looked_for | _annotated(record)
+    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
+    named = {category for record in records for category in _annotated(record)}.union(*looked_for)
     keys = {category: phrase_of(category).casefold() for category in named}
     barred: dict[str, set[str]] = {}
     doubtful: set[str] = set()
@@ -114,7 +124,7 @@ def draw_absent(
         for category in absent[record.name]:
             places.setdefault(category, []).append(index)
     chosen: set[tuple[int, str]] = set()
-    for category, found in sorted(Counter(question.category for question in positives).items()):
+    for category, found in sorted(Counter(question.category or "" for question in positives).items()):
         rng = random.Random(f"{seed}|{category}")
         share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
         candidates = places.get(category, [])
@@ -149,4 +159,6 @@ def _fill(
 
 def _annotated(record: Record) -> set[str]:
     """Classes that are in the image, or may be."""
-    return {annotation.category for annotation in record.annotations} | record.refused | record.not_exhaustive
+    drawn = {annotation.category for annotation in record.annotations}
+    named = {phrase.category for phrase in record.phrases if phrase.category is not None}
+    return drawn | named | record.refused | record.not_exhaustive

@@ -17,6 +17,7 @@ import numpy as np
 from grounding.samples import Sample
 from grounding.text import grid_ceiling
 
+NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
@@ -25,7 +26,7 @@ EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the hi
 def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos."""
     words, cost = sample.label, 1
-    if sample.boxes:
+    if sample.boxes and "[[" in words and "]]" in words:  # a label of the user's own may have its boxes elsewhere
         words = words[: words.index("[[")] + words[words.rindex("]]") + 2 :]
         cost += TOKENS_PER_BOX * len(sample.boxes) + 1
     latin = sum(character.isascii() for character in words)
@@ -71,7 +72,9 @@ def _classes(samples: Sequence[Sample]) -> Mapping[str, dict[str, int]]:
     not_found: Counter[str] = Counter()
     boxes: Counter[str] = Counter()
     for sample in samples:
-        category = sample.category or ""
+        if sample.boxes is None:
+            continue
+        category = sample.category or NO_CLASS
         (found if sample.boxes else not_found)[category] += 1
         boxes[category] += len(sample.boxes or [])
     return {
