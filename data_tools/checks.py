@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,10 +54,12 @@ def check_images(
     """Reads every image to its last row; settles size and frame of its record, or refuses it. Result in given order."""
     kept: list[Record] = []
     findings: list[Finding] = []
-    looks = _look_at_all([record.name for record in records], image_root, follow_links)
-    for record, look in zip(records, looks, strict=True):
-        _settle(record, look, frame, kept, findings)
-        advance()
+    with warnings.catch_warnings():  # a slide or a map may well be so large; what is far beyond is an error
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        looks = _look_at_all([record.name for record in records], image_root, follow_links)
+        for record, look in zip(records, looks, strict=True):
+            _settle(record, look, frame, kept, findings)
+            advance()
     findings += _identical(kept)
     return kept, Tally.of(findings)
 

@@ -13,13 +13,14 @@ from data_tools.records import XYXY
 
 def text_of(value: object) -> str | None:
     """The value as a non-empty string that can be written as UTF-8, without blanks around it; None for all else."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not (text := value.strip()):
         return None
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
-        return None
-    return value.strip()
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+            return None
+    return text
 
 
 def class_name(value: object) -> str | None:

@@ -21,7 +21,6 @@ from data_tools.readers.coco_file import (
     CocoImage,
     decode_coco,
     find_instances,
-    load_coco,
     masks_of,
 )
 from data_tools.readers.documents import read_bytes
@@ -38,8 +37,8 @@ def open_coco(source: Path, images: Path | None, options: Mapping[str, str]) -> 
 
 def read_coco(path: Path) -> tuple[tuple[Record, ...], Tally]:
     """Records in the order of the file, and what was refused. Raises InputError where the file is no instances JSON."""
-    read = read_document(load_coco(path), path, path.parent)
-    return read.records, read.tally
+    source = _open_file(path, None, None, "auto")
+    return tuple(source.records), source.tally
 
 
 def _open_file(path: Path, images: Path | None, split: str | None, box_form: str) -> Source:
@@ -125,11 +124,13 @@ def _stated(entries: Sequence[CocoAnnotation | None], images: _Images) -> Iterat
 
 def _classes(categories: Sequence[CocoCategory | None]) -> dict[Any, str]:
     """Id -> name; an id without a name, or with two different ones, is left out, and so are the annotations of it."""
-    names: dict[Any, set[str | None]] = {}
+    names: dict[Any, str | None] = {}
     for category in categories:
         if category is not None and is_id(category.id):
-            names.setdefault(category.id, set()).add(class_name(category.name))
-    return {number: name for number, found in names.items() if len(found) == 1 and (name := next(iter(found)))}
+            name = class_name(category.name)
+            if names.setdefault(category.id, name) != name:
+                names[category.id] = None
+    return {number: name for number, name in names.items() if name is not None}
 
 
 _Images = dict[Any, tuple[CocoImage, "str | None"]]

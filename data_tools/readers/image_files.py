@@ -6,10 +6,13 @@ Knows no format and decodes no pixel.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from PIL import Image
 
 from data_tools.entries import clean_name, text_of
 from grounding.errors import InputError
@@ -37,22 +40,24 @@ def guess_image_root(path: Path, names: Sequence[str]) -> Path:
     return places[found.index(max(found))]
 
 
-def header_of(image_root: Path, name: str, options_frame: str = "", upright: bool = True) -> Header:
+def header_of(image_root: Path, name: str, frame: str = "", upright: bool = True) -> Header:
     """The size that fractions of an image's sides are meant in.
 
     Args:
         image_root: folder of the images.
         name: clean path below it.
-        options_frame: what the user says of the frame, "stored" or "upright"; "" where nothing is said.
+        frame: what the user says of the frame, "stored" or "upright"; "" where nothing is said.
         upright: the frame that the format means: turned as EXIF says, else as stored.
     """
     path = image_root / name
     if not _is_file(image_root, name):
         return Header(None, "missing_image", str(path))
-    try:
-        return Header(image_size(path, upright=options_frame == "upright" if options_frame else upright))
-    except InputError as error:
-        return Header(None, "unreadable_image", str(error))
+    with warnings.catch_warnings():  # a slide or a map may well be so large; what is far beyond is an error
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Header(image_size(path, upright=frame == "upright" if frame else upright))
+        except InputError as error:
+            return Header(None, "unreadable_image", str(error))
 
 
 def relative_name(value: object, image_root: Path) -> str | None:
