@@ -11,6 +11,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from data_tools.records import XYXY
 
 
+LONGEST = 1 << 31  # px that no side of an image reaches
+
+
 def text_of(value: object) -> str | None:
     """The value as a non-empty string that can be written as UTF-8, without blanks around it; None for all else."""
     if not isinstance(value, str) or not (text := value.strip()):
@@ -46,9 +49,9 @@ def stated_size(width: object, height: object) -> tuple[int, int] | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LONGEST:
         return None
-    return int(value) if value == int(value) and value > 0 else None
+    return int(value) if value == int(value) else None
 
 
 def four_numbers(value: object) -> XYXY | None:

@@ -78,13 +78,14 @@ def coco_names(file_name: object, coco_url: object) -> list[str]:
     alone (https://www.lvisdataset.org/dataset).
     """
     stated = clean_name(file_name)
-    url = clean_name(urlsplit(coco_url).path.lstrip("/")) if isinstance(coco_url, str) and coco_url else None
+    if stated is not None and "COCO_" not in stated:
+        return [stated]
     names = [] if stated is None else [stated]
-    if url is not None and (stated is None or COCO_2014.search(stated)):
+    older = None if stated is None else COCO_2014.sub("", stated)
+    url = clean_name(urlsplit(coco_url).path.lstrip("/")) if isinstance(coco_url, str) and coco_url else None
+    if url is not None and (stated is None or older != stated):
         names += [str(PurePosixPath(*PurePosixPath(url).parts[-2:])), PurePosixPath(url).name]
-    if stated is not None and COCO_2014.search(stated):
-        names.append(COCO_2014.sub("", stated))
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, older] if older is not None else names))
 
 
 def first_there(image_root: Path, names: Sequence[str]) -> str:

@@ -92,10 +92,11 @@ def _decode(content: bytes, path: Path) -> Document:
     lists = [document.get(key) if isinstance(document, dict) else None for key in ("images", "annotations")]
     if not isinstance(document, dict) or not all(isinstance(entries, list) for entries in lists):
         raise InputError("the lists images and annotations are needed", where=str(path))
+    categories = document.get("categories")
     return Document(
         convert_entries(document["images"], Caption),
         convert_entries(document["annotations"], Referent),
-        convert_entries(document.get("categories") or [], Category),
+        convert_entries(categories if isinstance(categories, list) else [], Category),
     )
 
 

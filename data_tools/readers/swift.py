@@ -142,9 +142,12 @@ def _objects(stated: object, size_wh: tuple[int, int], place: str, findings: lis
     kind = stated.get("bbox_type") or "real"
     if kind not in ("real", "norm1"):
         raise ValueError(f"bbox_type {kind!r} is not known; there are real and norm1")
+    stated_boxes, refs = stated.get("bbox") or [], stated.get("ref") or []
+    if not isinstance(stated_boxes, list) or not isinstance(refs, list):
+        raise ValueError("`ref` and `bbox` must be lists")
     scale = size_wh * 2 if kind == "norm1" else (1, 1, 1, 1)
     boxes = []
-    for value in stated.get("bbox") or []:
+    for value in stated_boxes:
         numbers = four_numbers(value)
         if numbers is None:
             raise _Unwritable(f"{value!r} is not four numbers")
@@ -156,7 +159,7 @@ def _objects(stated: object, size_wh: tuple[int, int], place: str, findings: lis
         if box != (x0, y0, x1, y1):
             findings.append(Finding("clipped", place, f"{value!r} in {size_wh}"))
         boxes.append(box)
-    return Objects([str(ref) for ref in stated.get("ref") or []], boxes)
+    return Objects([str(ref) for ref in refs], boxes)
 
 
 def _samples(

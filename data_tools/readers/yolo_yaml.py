@@ -104,7 +104,14 @@ def _places(value: object, bases: list[Path]) -> Iterator[tuple[str, Path | None
         parts = PurePosixPath(text).parts
         inside = PurePosixPath(*(part for part in parts if part != ".."))
         candidates = [base / option for option in dict.fromkeys((PurePosixPath(text), inside)) for base in bases]
-        yield text, next((place.resolve() for place in candidates if place.exists()), None)
+        yield text, next((place.resolve() for place in candidates if _exists(place)), None)
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _common(places: list[Path]) -> Path:
