@@ -10,7 +10,6 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from data_tools.records import XYXY
 
-
 LONGEST = 1 << 31  # px that no side of an image reaches
 
 

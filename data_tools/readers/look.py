@@ -1,6 +1,6 @@
 """A first look at a SOURCE, for `--format auto`: what kind of file it is, the keys of its JSON, the names in a folder.
 
-Reads no annotation beyond the first of each list. Knows no format: each reader's `recognise_*` judges what is seen.
+Reads no annotation beyond the first of each list. Knows no format: `recognise` judges what is seen.
 """
 
 from __future__ import annotations
