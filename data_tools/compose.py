@@ -79,6 +79,6 @@ def _parts(question: Question) -> list[Question]:
     """The steps of every class of a question, none where one of them cannot be asked for step by step."""
     record = question.record
     classes = [question.category] if question.category else sorted({a.category for a in record.annotations})
-    if not all(is_whole(record, category) for category in classes):
+    if question.phrase is not None or not all(is_whole(record, category) for category in classes):
         return []
     return [step for category in classes for step in steps(record, category)]

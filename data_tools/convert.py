@@ -21,6 +21,7 @@ from data_tools.caps import Caps, apply_caps, check_caps
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
 from data_tools.readers import reader_of
+from data_tools.ready import ready_samples, unique_ids
 from data_tools.reasons import REASONS
 from data_tools.records import Absence, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
@@ -61,6 +62,7 @@ class Options:
     style: Style = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
+    box_form: str = "auto"
     follow_links: bool = False
 
 
@@ -126,8 +128,11 @@ def convert(
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     samples: dict[str, list[Sample]] = {}
     for split, asked in chosen.items():
+        ready, told = ready_samples(record for record in records if record.split == split)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        tally += found
+        samples[split] += ready
+        tally += found + told
+    samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
 
@@ -207,7 +212,12 @@ def _read(sources: Sequence[tuple[str | None, Path]], options: Options, progress
     read: list[Source] = []
     for split, path in sources:
         progress(f"reading {path}", 0, None)
-        settings = {"voc_pixels": options.voc_pixels, "lists": "no" if split else "yes"}
+        settings = {
+            "voc_pixels": options.voc_pixels,
+            "box_form": options.box_form,
+            "frame": options.frame or "",
+            "lists": "no" if split else "yes",
+        }
         for source in reader(path, options.images, settings):
             read.append(replace(source, split=split) if split else source)
     if not read:

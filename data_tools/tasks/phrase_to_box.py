@@ -43,8 +43,8 @@ def _few(view: View) -> list[Question]:
     """The classes in images that are wholly boxed there, few, and of which there are few in most images."""
     return [
         question
-        for question in view.selected
-        if question.present and question.category not in view.numerous
+        for question in view.found
+        if question.category not in view.numerous
         if is_whole(question.record, question.category)
         if len(boxes_of(question.record, question.category)) <= view.most_alike
     ]
@@ -74,7 +74,7 @@ def _like(question: Question, seen: list[tuple[str, ...]], view: View) -> tuple[
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; None where the label would not read back, or another class there may be meant by the name too."""
-    record, category, present, _, geometry = question
+    record, category, present, _, geometry, _ = question
     drawn = draw(voice, record.name, category, TASK, geometry)
     language, wording, clause, _ = drawn
     phrase = _phrase(drawn, str(geometry), voice.seed, record.name)
