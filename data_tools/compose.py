@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from data_tools.records import Finding, Tally
 from data_tools.selection import Question
-from data_tools.stats import TOKENS_PER_BOX, label_tokens
+from data_tools.stats import BUDGET, TOKENS_PER_BOX, label_tokens
 from data_tools.tasks import TASKS, in_order
 from data_tools.tasks.next_box import steps
 from data_tools.tasks.whole import is_whole
@@ -31,7 +31,8 @@ def compose(
         questions: each of a task that `voices` has.
         voices: how the questions of each task are put. With one for `next_box`, a question whose answer is too long is
             asked step by step.
-        max_tokens: most tokens of a label, as `stats.label_tokens` counts them; None sets no limit.
+        max_tokens: most tokens of a label, as `stats.label_tokens` counts them, and of the boxes that a step lists as
+            given; None sets no limit for labels, and for given boxes what finetune allows a label.
         advance: called for each question.
     """
     made: list[tuple[Question, Sample]] = []
@@ -64,7 +65,8 @@ def _say(
     question: Question, voices: Mapping[Task, Voice], max_tokens: int | None, findings: list[Finding]
 ) -> Sample | None:
     """The sample of a question, or None with the reason in `findings`."""
-    if max_tokens is not None and question.task == "next_box" and TOKENS_PER_BOX * int(question.detail) > max_tokens:
+    most = BUDGET if max_tokens is None else max_tokens
+    if question.task == "next_box" and TOKENS_PER_BOX * int(question.detail) > most:
         found = f"{question.category} in {question.record.name}, step {question.detail}"
         findings.append(Finding("given_too_long", question.record.place, found))
         return None
@@ -77,6 +79,6 @@ def _parts(question: Question) -> list[Question]:
     """The steps of every class of a question, none where one of them cannot be asked for step by step."""
     record = question.record
     classes = [question.category] if question.category else sorted({a.category for a in record.annotations})
-    if not all(is_whole(record, category) for category in classes):
+    if question.phrase is not None or not all(is_whole(record, category) for category in classes):
         return []
     return [step for category in classes for step in steps(record, category)]

@@ -21,8 +21,10 @@ from data_tools.caps import Caps, apply_caps, check_caps
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
 from data_tools.readers import reader_of
+from data_tools.ready import ready_samples, unique_ids
 from data_tools.reasons import REASONS
 from data_tools.records import Absence, Record, Source, Tally
+from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
@@ -60,6 +62,7 @@ class Options:
     style: Style = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
+    box_form: str = "auto"
     follow_links: bool = False
 
 
@@ -111,6 +114,7 @@ def convert(
     tally += found
     records, found = splits.assign_splits(records, options.ratios, options.group_by, options.seed, options.stratify)
     tally += found
+    numerous = phrase_to_box.numerous(records, options.most_alike)
     windows: dict[str, tiling.Window] = {}
     if options.tiles:
         records, windows, found = tiling.cut(records, tiling.parse_tiling(options.tiles))
@@ -119,13 +123,16 @@ def convert(
     absent = dict(zip((r.name for r in records), selection.absent_classes(records), strict=True))
     chosen: dict[str, Chosen] = {}
     for split, members in splits.by_split(records).items():
-        chosen[split], found = _choose(members, absent, shares, kinds, options, f"{options.seed}|{split}")
+        chosen[split], found = _choose(members, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     samples: dict[str, list[Sample]] = {}
     for split, asked in chosen.items():
+        ready, told = ready_samples(record for record in records if record.split == split)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        tally += found
+        samples[split] += ready
+        tally += found + told
+    samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
 
@@ -156,13 +163,14 @@ def _choose(
     absent: Mapping[str, Sequence[str]],
     shares: Mapping[Task, float],
     kinds: Mapping[str, str],
+    numerous: frozenset[str],
     options: Options,
     seed: str,
 ) -> tuple[Chosen, Tally]:
     """What is asked of the images of a split: present and absent classes, tasks by their shares, caps."""
     hardness = Hardness(members, kinds, options.hard_negatives) if options.hard_negatives else None
     selected, tally = selection.select(members, absent, options.negatives, seed, hardness)
-    view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike)
+    view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike, numerous)
     planned = tasks.plan(shares, view)
     questions, capped = apply_caps(planned.questions, options.caps, seed)
     drawn = sum(not question.present for question in selected.questions)
@@ -207,7 +215,12 @@ def _read(sources: Sequence[tuple[str | None, Path]], options: Options, progress
     read: list[Source] = []
     for split, path in sources:
         progress(f"reading {path}", 0, None)
-        settings = {"voc_pixels": options.voc_pixels, "lists": "no" if split else "yes"}
+        settings = {
+            "voc_pixels": options.voc_pixels,
+            "box_form": options.box_form,
+            "frame": options.frame or "",
+            "lists": "no" if split else "yes",
+        }
         for source in reader(path, options.images, settings):
             read.append(replace(source, split=split) if split else source)
     if not read:

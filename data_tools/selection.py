@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
-from data_tools.records import Finding, Record, Tally
+from data_tools.records import Finding, Phrase, Record, Tally
 from grounding.samples import Task
 
 
@@ -23,9 +23,10 @@ class Question(NamedTuple):
     """Something asked of an image.
 
     Attributes:
-        category: the class asked about; "" where all classes are.
+        category: the class asked about; "" where all classes are, or a phrase that is of no class.
         present: whether the answer is more than that nothing was found.
         detail: which of the questions that the task has about this class in this image (see its file in `tasks`).
+        phrase: what is asked for in the place of the class.
     """
 
     record: Record
@@ -33,6 +34,12 @@ class Question(NamedTuple):
     present: bool
     task: Task = "phrase_to_boxes"
     detail: str | int = ""
+    phrase: Phrase | None = None
+
+    @property
+    def words(self) -> str:
+        """What is asked for, before names are given to classes: a phrase as it stands, a class name made plain."""
+        return " ".join(self.phrase.text.split()) if self.phrase else phrase_of(self.category)
 
 
 class Selected(NamedTuple):
@@ -52,7 +59,13 @@ def select(
     """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
     found, tally = present(records)
     not_found = draw_absent(records, absent, found, ratio, seed, hardness)
-    questions = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    phrases = [
+        Question(record, phrase.category or "", True, detail=place, phrase=phrase)
+        for record in records
+        for place, phrase in enumerate(record.phrases)
+    ]
+    classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name)  # stable: phrases in their order
     return Selected(questions, not_found.wanted), tally
 
 
@@ -83,9 +96,8 @@ def absent_classes(records: Sequence[Record]) -> list[list[str]]:
     Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
     """
     drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
-    named: set[str] = set()
-    for record in records:
-        named |= record.looked_for | _annotated(record)
+    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
+    named = {category for record in records for category in _annotated(record)}.union(*looked_for)
     keys = {category: phrase_of(category).casefold() for category in named}
     barred: dict[str, set[str]] = {}
     doubtful: set[str] = set()
@@ -169,4 +181,6 @@ def _fill(
 
 def _annotated(record: Record) -> set[str]:
     """Classes that are in the image, or may be."""
-    return {annotation.category for annotation in record.annotations} | record.refused | record.not_exhaustive
+    drawn = {annotation.category for annotation in record.annotations}
+    named = {phrase.category for phrase in record.phrases if phrase.category is not None}
+    return drawn | named | record.refused | record.not_exhaustive

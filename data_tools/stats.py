@@ -18,6 +18,7 @@ import numpy as np
 from grounding.samples import Sample
 from grounding.text import grid_ceiling
 
+NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
 _GROUP = re.compile(r"\[\[.*?\]\]")
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
@@ -74,9 +75,9 @@ def _classes(samples: Sequence[Sample]) -> Mapping[str, dict[str, int]]:
     not_found: Counter[str] = Counter()
     boxes: Counter[str] = Counter()
     for sample in samples:
-        if sample.boxes is None or sample.category is None:
+        if sample.boxes is None or sample.categories is not None:
             continue
-        category = sample.category
+        category = sample.category or NO_CLASS
         (found if sample.boxes else not_found)[category] += 1
         boxes[category] += len(sample.boxes or [])
     return {

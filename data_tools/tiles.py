@@ -71,6 +71,8 @@ def cut(records: Sequence[Record], tiling: Tiling) -> tuple[list[Record], dict[s
     tiles: list[Record] = []
     for record in records:
         assert record.size_wh is not None  # settled by the check of the images
+        findings += [Finding("not_tiled", phrase.place, phrase.text) for phrase in record.phrases]
+        findings += [Finding("not_tiled", record.place, sample.id) for sample in record.samples]
         width, height = record.size_wh
         for y in _starts(height, tiling):
             for x in _starts(width, tiling):
@@ -111,6 +113,8 @@ def _tile(record: Record, x: int, y: int, tiling: Tiling, findings: list[Finding
         name=name,
         size_wh=size_wh,
         annotations=tuple(kept),
+        phrases=(),
+        samples=(),
         refused=frozenset(refused),
         upright=False,
         digest=None if record.digest is None else f"{record.digest} {x} {y}",
@@ -126,6 +130,8 @@ def write_tiles(
     advance: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes the tiles that samples are about as PNG below `out / FOLDER`; each image is opened once.
+
+    `advance` is called for each tile.
 
     Raises:
         InputError: an image cannot be opened, or has not the size that its boxes are in.
@@ -147,4 +153,4 @@ def write_tiles(
             tile = image.crop((window.x, window.y, window.x + sample.width, window.y + sample.height))
             with atomic_path(out / FOLDER / str(sample.image)) as temporary:
                 tile.save(temporary, format="PNG")
-        advance()
+            advance()

@@ -7,8 +7,9 @@ is asked) alone: a prompt never tells the answer.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -28,6 +29,7 @@ from grounding.text import (
 )
 
 TASK: Task = "phrase_to_boxes"
+CHINESE = re.compile(r"[\u3400-\u9fff]")  # a phrase that holds such a character is Chinese
 CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
@@ -112,6 +114,13 @@ def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str
     return Drawn(language, wording, clause, draw_name(category, language.lang, voice.names, voice.seed, image))
 
 
+def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
+    """How a phrase of the annotations is put: in its own language, where that is one of those to draw from."""
+    own = "zh" if CHINESE.search(phrase) else "en"
+    languages = [language for language in voice.languages if language.lang == own] or voice.languages
+    return Drawn(*draw_wording(languages, voice.seed, image, phrase), phrase)
+
+
 def draw_wording(
     languages: Sequence[Language], seed: int, image: str, phrase: str
 ) -> tuple[Language, Wording, str | None]:
@@ -137,7 +146,7 @@ def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> b
     return _reads_back(wording, phrase, tuple(sorted(not_found.items())))
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
     box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
     reading = read_boxes(fill_answer(wording, phrase, box), dict(not_found))

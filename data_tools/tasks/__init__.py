@@ -82,5 +82,9 @@ def plan(shares: Mapping[Task, float], view: View) -> Planned:
 
 
 def in_order(question: Question) -> tuple[object, ...]:
-    """What samples are sorted by: image, task, class, and what tells questions of one class in an image apart."""
-    return question.record.name, _PLACE[question.task], question.category, question.detail
+    """What samples are sorted by: image, task, class, and what tells questions of one class in an image apart.
+
+    Phrases of the annotations stand behind the classes, in the order of their file.
+    """
+    category = "" if question.phrase else question.category
+    return question.record.name, _PLACE[question.task], question.phrase is not None, category, question.detail

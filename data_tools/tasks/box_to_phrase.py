@@ -45,7 +45,7 @@ def _unclear(record: Record) -> set[int]:
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample. The answer is the first name of the class, so that there is one right answer."""
-    record, category, _, _, place = question
+    record, category, _, _, place, _ = question
     drawn = draw(voice, record.name, "", TASK, place)
     language, wording, _, _ = drawn
     name = draw_name(category, language.lang, voice.names, voice.seed, None)

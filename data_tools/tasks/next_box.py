@@ -19,7 +19,7 @@ TASK: Task = "next_box"
 
 def questions(view: View) -> list[Question]:
     """Every step of every class that is wholly known, and the first step of absent ones; `detail` boxes are given."""
-    whole = [q for q in view.selected if q.present and is_whole(q.record, q.category)]
+    whole = [q for q in view.found if is_whole(q.record, q.category)]
     found = [step for question in whole for step in steps(question.record, question.category)]
     missing = [q._replace(task=TASK, detail=0) for q in view.draw_absent(whole, view.ratio, TASK)]
     return spread([*found, *missing], view.seed)
@@ -32,7 +32,7 @@ def steps(record: Record, category: str) -> list[Question]:
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; None where the label would not read back."""
-    record, category, present, _, detail = question
+    record, category, present, _, detail, _ = question
     given = int(detail)
     drawn = draw(voice, record.name, category, TASK, given)
     language, wording, clause, phrase = drawn

@@ -7,6 +7,8 @@ is clear (`tasks.clear_cases`). Absent classes are asked for by the same phrases
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Iterable
 from statistics import median
 
 from data_tools.names import phrases_of
@@ -38,22 +40,27 @@ def questions(view: View) -> list[Question]:
 
 
 def _few(view: View) -> list[Question]:
-    """The classes in images that are wholly boxed there, and few: at most `view.most_alike`.
-
-    Where a class stands in larger numbers in most images, annotators leave some out (cells cut off by the edge), and
-    where they boxed few they left out most: such a class is passed over in every image.
-    """
-    present = [question for question in view.selected if question.present]
-    numbers: dict[str, list[int]] = {}
-    for question in present:
-        numbers.setdefault(question.category, []).append(len(boxes_of(question.record, question.category)))
-    few = {category for category, counts in numbers.items() if median(counts) <= view.most_alike}
+    """The classes in images that are wholly boxed there, few, and of which there are few in most images."""
     return [
         question
-        for question in present
-        if question.category in few and is_whole(question.record, question.category)
+        for question in view.found
+        if question.category not in view.numerous
+        if is_whole(question.record, question.category)
         if len(boxes_of(question.record, question.category)) <= view.most_alike
     ]
+
+
+def numerous(records: Iterable[Record], most_alike: int) -> frozenset[str]:
+    """The classes of which most images that have any have more than `most_alike`.
+
+    Annotators leave some of these out (cells cut off by the edge), and where they boxed few they left out most: in no
+    image is one of them singled out, nor in any tile of one.
+    """
+    numbers: dict[str, list[int]] = {}
+    for record in records:
+        for category, count in Counter(annotation.category for annotation in record.annotations).items():
+            numbers.setdefault(category, []).append(count)
+    return frozenset(category for category, counts in numbers.items() if median(counts) > most_alike)
 
 
 def _cases(question: Question) -> dict[str, int]:
@@ -67,7 +74,7 @@ def _like(question: Question, seen: list[tuple[str, ...]], view: View) -> tuple[
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; None where the label would not read back, or another class there may be meant by the name too."""
-    record, category, present, _, geometry = question
+    record, category, present, _, geometry, _ = question
     drawn = draw(voice, record.name, category, TASK, geometry)
     language, wording, clause, _ = drawn
     phrase = _phrase(drawn, str(geometry), voice.seed, record.name)

@@ -43,7 +43,7 @@ def _by_class(questions: Iterable[Question], seed: str) -> dict[str, list[Questi
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; it asks for no box."""
-    record, category, present, _, _ = question
+    record, category, present, _, _, _ = question
     drawn = draw(voice, record.name, category, TASK)
     _, wording, _, phrase = drawn
     prompt, label = fill_prompt(wording, phrase), fill_presence(wording, phrase, present)

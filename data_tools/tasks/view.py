@@ -19,11 +19,13 @@ class View(NamedTuple):
     Attributes:
         records: its images.
         absent: image name -> the classes absent from it, sorted.
-        selected: every (image, class) of which all boxes are known, and the not-found ones drawn beside them.
+        selected: every (image, class) of which all boxes are known, the not-found ones drawn beside them, and the
+            phrases of the annotations.
         ratio: not-found questions for each found one.
         seed: of every draw, the split's name in it.
         hardness: of not-found questions, where a share of them is to be hard.
         most_alike: objects of a class in an image up to which one of them is singled out by a phrase.
+        numerous: classes of which there are more in most images: none of them is ever singled out.
     """
 
     records: Sequence[Record]
@@ -33,6 +35,12 @@ class View(NamedTuple):
     seed: str
     hardness: Hardness | None = None
     most_alike: int = MOST_ALIKE
+    numerous: frozenset[str] = frozenset()
+
+    @property
+    def found(self) -> list[Question]:
+        """Every (image, class) of which all boxes are known."""
+        return [question for question in self.selected if question.present and question.phrase is None]
 
     def draw_absent(self, found: Sequence[Question], ratio: float, task: str) -> list[Question]:
         """Not-found questions beside the found ones, as `selection.draw_absent`; each task has draws of its own."""

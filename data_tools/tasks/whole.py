@@ -52,9 +52,13 @@ def make_sample(
     categories: list[str] | None = None,
 ) -> Sample:
     """A sample about the image of a question. The id tells task and detail but for `phrase_to_boxes`."""
-    record, category, _, task, detail = question
+    record, category, _, task, detail, words = question
     width, height = size_of(record)
-    told = [category] if task == "phrase_to_boxes" else [task, *([category] if category else []), str(detail)]
+    told = (
+        [phrase if words else category]
+        if task == "phrase_to_boxes"
+        else [task, *([category] if category else []), str(detail)]
+    )
     return Sample(
         id="#".join([record.name, *filter(None, told)]),
         image=record.name,

@@ -18,6 +18,8 @@ from rich.table import Table
 
 from data_tools import convert as line
 from data_tools.caps import Caps
+from data_tools.readers import OWN
+from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
 from data_tools.reasons import REASONS
 from data_tools.records import Tally
@@ -35,7 +37,14 @@ STRIDE = 20  # things done between two moves of a bar
 
 @click.command("convert")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE [SPLIT=SOURCE ...]")
-@click.option("--format", "form", required=True, metavar="NAME", help="coco, voc, or a format that a package adds.")
+@click.option(
+    "--format",
+    "form",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help=f"{', '.join(OWN)}, datumaro:NAME, or a format that a package adds.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder that the annotations' file names start from.")
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image to its end.")
@@ -116,6 +125,13 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--voc-pixels", type=click.Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels."
 )
+@click.option(
+    "--box-form",
+    type=click.Choice(FORMS),
+    default="auto",
+    show_default=True,
+    help="What the four numbers of a COCO or VOC box are. auto: as the format says, unless only the other form fits.",
+)
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
 @click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
@@ -140,8 +156,8 @@ def command(
 ) -> None:
     """Turn annotations into prompt/label pairs: train.jsonl, val.jsonl, test.jsonl and manifest.json in --out.
 
-    SOURCE is a COCO instances JSON (or a folder with one), or a Pascal VOC folder. Several are put together;
-    SPLIT=SOURCE (train=, val= or test=) says which split all of its images are.
+    SOURCE is an annotation file, or the folder of a dataset; what it holds is recognised, and said, unless --format
+    names it. Several are put together; SPLIT=SOURCE (train=, val= or test=) says which split all of its images are.
     """
     langs = _names(lang)
     options = line.Options(

@@ -14,6 +14,7 @@ import pytest
 from data_tools.compose import compose
 from data_tools.records import Record
 from data_tools.selection import Question, absent_classes, select
+from data_tools.stats import BUDGET
 from data_tools.wording import Language, Voice, draw_wording, load_languages
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
@@ -225,6 +226,13 @@ def test_steps_whose_prompt_would_be_too_long_are_counted() -> None:
     samples, tally = compose([Question(crowded(10), "cat", True)], STEPS, 80)
     assert [sample.id for sample in samples] == [f"a.png#next_box#cat#{n}" for n in range(6)]
     assert dict(tally.counts) == {"answer_split": 1, "given_too_long": 5}
+
+
+def test_without_a_budget_steps_still_end_where_a_prompt_would_be_too_long() -> None:
+    step = Question(crowded(70), "cat", True, "next_box", BUDGET // 16)
+    samples, tally = compose([step, step._replace(detail=BUDGET // 16 + 1)], STEPS)
+    assert len(samples) == 1
+    assert dict(tally.counts) == {"given_too_long": 1}
 
 
 def test_what_cannot_be_asked_in_steps_is_refused() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_tools.convert import Options, convert
+from data_tools.records import Phrase
 from data_tools.selection import absent_classes
 from data_tools.tiles import Tiling, cut, parse_tiling
 from grounding.samples import open_image, read_dataset
@@ -67,6 +68,13 @@ def test_what_a_tile_shows_of_a_box_decides() -> None:
     assert (windows["a.jpg/10_0.png"].x, windows["a.jpg/10_0.png"].y) == (10, 0)
 
 
+def test_what_speaks_of_the_whole_image_is_no_tile_s() -> None:
+    phrase = Phrase(text="the left dog", boxes_px=((1.0, 1.0, 5.0, 5.0),), place="p")
+    tiles, _, tally = cut([record("a.jpg", box("dog"), phrases=(phrase,))], Tiling(20, 5))
+    assert all(not tile.phrases and not tile.samples for tile in tiles)
+    assert dict(tally.counts)["not_tiled"] == 1
+
+
 def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "set"
@@ -78,6 +86,7 @@ def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:
     source = coco_file(folder, [coco_image(n, size_wh=(90, 50)) for n in range(6)], boxes)
     made = convert([(None, source)], tmp_path / "out", Options(tiles="40,10", negatives=1.0, ratios=(0.5, 0.5, 0.0)))
     assert made.manifest.image_root == "tiles"
+    assert made.manifest.settings["tiles"] == "40,10"
     assert made.images_listed == 6
     truth = {n: box["bbox"] for n, box in enumerate(boxes)}
     split_of: dict[str, set[str]] = {}

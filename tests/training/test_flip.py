@@ -120,7 +120,7 @@ def test_a_run_mirrors_and_is_the_same_when_done_again(make_settings: MakeSettin
     losses = []
     for name, flip in (("a", 0.5), ("b", 0.5), ("c", 0.0)):
         settings = make_settings(
-            output=str(tmp_path / name), data={"flip": flip, "val": None}, training={"epochs": 2.0}
+            output=str(tmp_path / name), data={"flip": flip, "val": None}, training={"max_steps": 2}
         )
         run(settings, say=lambda _: None)
         log = (tmp_path / name / "train_log.jsonl").read_text()

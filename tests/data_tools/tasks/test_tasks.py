@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from data_tools.records import Record
+from data_tools.records import Phrase, Record
 from data_tools.selection import Question, absent_classes, select
 from data_tools.tasks import TASKS, parse_shares, plan
 from data_tools.tasks.next_box import steps
-from data_tools.tasks.view import View
+from data_tools.tasks.phrase_to_box import numerous
+from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.wording import Voice, load_languages
 from grounding.samples import Sample, Task, problems
 from grounding.text import GEOMETRIES, NO_MORE, NONE_YET, NOT_FOUND, read_boxes, to_grid, write_boxes
@@ -24,14 +25,18 @@ NAMES = {"rbc": {"en": ("red cell", "erythrocyte"), "zh": ("红细胞",)}}
 SPOTS = {"left": (10, 100, 50, 140), "middle": (150, 110, 190, 150), "right": (320, 90, 360, 130)}
 
 
+LANGUAGES = {task: load_languages(("en", "zh"), NOT_FOUND, {}, task) for task in TASKS}
+
+
 def voice(task: Task, seed: int = 0) -> Voice:
-    return Voice(load_languages(("en", "zh"), NOT_FOUND, {}, task), NOT_FOUND, seed, NAMES)
+    return Voice(LANGUAGES[task], NOT_FOUND, seed, NAMES)
 
 
-def view(*records: Record, ratio: float = 0.5, **more: Any) -> View:
+def view(*records: Record, ratio: float = 0.5, **more: int) -> View:
     absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
     selected, _ = select(records, absent, ratio, "0|train")
-    return View(records, absent, selected.questions, ratio, "0|train", **more)
+    most_alike = more.get("most_alike", MOST_ALIKE)
+    return View(records, absent, selected.questions, ratio, "0|train", None, most_alike, numerous(records, most_alike))
 
 
 def image(name: str, *annotations: Any, **more: Any) -> Record:
@@ -246,3 +251,22 @@ def test_names_are_drawn_for_prompts_and_fixed_in_answers() -> None:
     assert say(Question(three(), "rbc", True, "presence"), 3) == say(Question(three(), "rbc", True, "presence"), 3)
     told = {say(Question(three(), "rbc", True, "box_to_phrase", 0), seed).label for seed in range(30)}
     assert told == {"red cell", "红细胞"}
+
+
+def test_phrases_of_the_annotations_are_asked_for_as_they_are_and_by_one_task_alone() -> None:
+    spots = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in SPOTS.values())
+    phrases = (
+        Phrase(text="a  dark cell", boxes_px=spots[:1], place="p", category="rbc"),
+        Phrase(text="两个细胞", boxes_px=spots[1:], place="p"),
+    )
+    shown = view(three(phrases=phrases), ratio=0.0)
+    planned = plan(parse_shares(TASKS), shown)
+    told = [question for question in planned.questions if question.phrase]
+    assert [question.phrase for question in told] == list(phrases)
+    assert {question.task for question in told} == {"phrase_to_boxes"}
+    assert [q.phrase for q in planned.questions if q.task == "phrase_to_boxes"] == [None, *phrases]
+    samples = [say(question) for question in told]
+    assert [(s.phrase, s.lang, s.category, len(s.boxes or [])) for s in samples] == [
+        ("a dark cell", "en", "rbc", 1),
+        ("两个细胞", "zh", None, 2),
+    ]
