@@ -9,6 +9,8 @@ at hand and costs nothing: torch is imported only where there are several proces
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,15 +45,13 @@ def number_here() -> int:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Inside, `gathered` reaches the other processes. For work without a trainer, which has a group of its own."""
-    if count() == 1:
-        yield
-        return
-    import torch.distributed as dist
+    """Inside, `gathered` reaches the other processes. For work without a trainer, which joins them by itself."""
+    if count() > 1:
+        import torch.distributed as dist
 
-    dist.init_process_group("gloo", timeout=PATIENCE)
+        if not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=PATIENCE)
     yield
-    dist.destroy_process_group()  # not behind an error: the others are still waiting
 
 
 def gathered(own: T) -> list[T]:
@@ -63,6 +63,35 @@ def gathered(own: T) -> list[T]:
     everyone: list[T] = [own] * count()
     dist.all_gather_object(everyone, own)
     return everyone
+
+
+@contextmanager
+def ending_all() -> Iterator[None]:
+    """Around all that a process does: in the end it parts with the others, and where it fails nothing waits for them.
+
+    The launcher ends the others as soon as one has ended with an error; but a process that ends in the usual way first
+    takes down its connections, and waits for whoever is waiting for it. What the others fail with then is not told.
+    """
+    if count() == 1:
+        yield
+        return
+    status: object = 0
+    try:
+        yield
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        status = 1
+        if is_first_to_fail():
+            traceback.print_exc()
+    if status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 1)
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def is_first_to_fail() -> bool:

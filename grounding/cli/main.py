@@ -18,7 +18,7 @@ import click
 
 from grounding import __version__
 from grounding.errors import GroundingError
-from grounding.processes import is_first_to_fail
+from grounding.processes import ending_all, is_first_to_fail
 
 
 class Subcommand(NamedTuple):
@@ -82,8 +82,6 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except click.exceptions.Exit:
-            raise
         except (GroundingError, OSError, KeyboardInterrupt) as error:
             if ctx.meta.get(DEBUG):
                 raise
@@ -91,11 +89,10 @@ class LazyGroup(click.Group):
             if is_first_to_fail():
                 click.echo(message, err=True)
             ctx.exit(status)
-        except Exception:
-            # Where another process has told why the run ends, this is a connection that went with it.
-            if ctx.meta.get(DEBUG) or is_first_to_fail():
+        except click.ClickException:
+            if is_first_to_fail():
                 raise
-            ctx.exit(1)
+            ctx.exit(2)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -136,4 +133,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
     # What DDP says of a gradient of one row, whose strides mean nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    group(prog_name="grounding")
+    with ending_all():
+        group(prog_name="grounding")

@@ -181,7 +181,6 @@ def run(
     history = _read_log(folder)
     if first:
         folder.write_result(folder.checkpoint(_chosen_step(folder, history)))
-    trainer.accelerator.end_training()
     return _result(folder, history)
 
 
