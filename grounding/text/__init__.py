@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from grounding.text.automaton import Automaton, answer_automaton
-from grounding.text.grammar import (
-    NOT_FOUND,
-    REASONS,
-    Reading,
-    Refusal,
-    Written,
-    is_not_found,
-    not_found_sentences,
-    read_boxes,
-    write_boxes,
-)
-from grounding.text.grid import grid_ceiling, to_grid, to_pixels
+from grounding.text.dialects import COGVLM, DIALECTS, Dialect, dialect_named
+from grounding.text.grammar import Written, read_boxes, read_written, write_boxes
+from grounding.text.grid import GRID, Scale, grid_ceiling, to_grid, to_pixels
 from grounding.text.prompts import (
     Wording,
     fill_answer,
@@ -23,16 +14,23 @@ from grounding.text.prompts import (
     not_found_clauses,
     pick,
 )
+from grounding.text.reading import NOT_FOUND, REASONS, Reading, Refusal, is_not_found, not_found_sentences
 
 __all__ = [
+    "COGVLM",
+    "DIALECTS",
+    "GRID",
     "NOT_FOUND",
     "REASONS",
     "Automaton",
+    "Dialect",
     "Reading",
     "Refusal",
+    "Scale",
     "Wording",
     "Written",
     "answer_automaton",
+    "dialect_named",
     "fill_answer",
     "fill_prompt",
     "grid_ceiling",
@@ -42,6 +40,7 @@ __all__ = [
     "not_found_sentences",
     "pick",
     "read_boxes",
+    "read_written",
     "to_grid",
     "to_pixels",
     "write_boxes",
