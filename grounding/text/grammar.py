@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grounding.text.characters import squeeze
+from grounding.text.characters import contains, plain, squeeze
 from grounding.text.grid import DIGITS, LAST_CELL, to_grid
 from grounding.text.reading import (
     Box,
@@ -104,35 +105,47 @@ def _read_part(part: str) -> Box | str:
 def read_written(
     texts: Sequence[str], not_found: Mapping[str, str] | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Reads many answers at once, those that are one group exactly as the writer writes it, with valid boxes only.
+    """Reads many answers at once, those with one group as the writer writes it and words around it that say nothing.
 
     What it reads, `read_boxes` reads alike, a hundred times slower.
 
     Returns:
         bool[N]: which texts are so; int64[M, 4]: their boxes, one text after another; int64[N]: how many of each text.
     """
-    shortest = len(OPEN) + _BOX_LENGTH - 1 + len(CLOSE)
-    fits = np.zeros(len(texts), dtype=bool)
-    count = np.zeros(len(texts), dtype=np.int64)
-    if any(sentence.isdecimal() for sentence in map(squeeze, not_found_sentences(not_found).values())):
-        return fits, np.zeros((0, NUMBERS), dtype=np.int64), count  # digits alone may then say "not found"
-    candidates = [
-        number
-        for number, text in enumerate(texts)
-        if len(text) % _BOX_LENGTH == shortest % _BOX_LENGTH
-        and len(text) >= shortest
-        and text.isascii()
-        and text.startswith(OPEN)
-        and text.endswith(CLOSE)
-    ]
-    joined = "".join(texts[number][len(OPEN) : -len(CLOSE)] + NEXT_BOX for number in candidates)
-    characters = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(-1, NUMBERS, DIGITS + 1)
+    sentences = tuple(not_found_sentences(not_found).values())
+    numbers, groups = [], []
+    for number, text in enumerate(texts):
+        start, end = text.find(OPEN), text.rfind(CLOSE)
+        inside = text[start + len(OPEN) : end]
+        if (
+            start >= 0
+            and end - start - len(OPEN) > 0
+            and (len(inside) + len(NEXT_BOX)) % _BOX_LENGTH == 0
+            and inside.isascii()
+            and _says_nothing(text[:start], text[end + len(CLOSE) :], sentences)
+        ):
+            numbers.append(number)
+            groups.append(inside + NEXT_BOX)
+    characters = np.frombuffer("".join(groups).encode("ascii"), dtype=np.uint8).reshape(-1, NUMBERS, DIGITS + 1)
     digits = characters[:, :, :DIGITS].astype(np.int64) - ord("0")
     cells = digits @ 10 ** np.arange(DIGITS - 1, -1, -1)
     good = ((digits >= 0) & (digits <= 9)).all(axis=(1, 2)) & (cells[:, :2] < cells[:, 2:]).all(axis=1)
     good &= (characters[:, :-1, DIGITS] == ord(NEXT_NUMBER)).all(axis=1) & (characters[:, -1, DIGITS] == ord(NEXT_BOX))
-    sizes = np.array([len(texts[number]) - shortest for number in candidates], dtype=np.int64) // _BOX_LENGTH + 1
+    sizes = np.array([len(group) for group in groups], dtype=np.int64) // _BOX_LENGTH
     whole = np.bincount(np.repeat(np.arange(len(sizes)), sizes), ~good, minlength=len(sizes)) == 0
-    chosen = np.array(candidates, dtype=np.int64)[whole]
+    fits, count = np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=np.int64)
+    chosen = np.array(numbers, dtype=np.int64)[whole]
     fits[chosen], count[chosen] = True, sizes[whole]
     return fits, cells[np.repeat(whole, sizes)], count
+
+
+@lru_cache(maxsize=4096)
+def _says_nothing(before: str, after: str, sentences: tuple[str, ...]) -> bool:
+    """Whether words before and behind a group hold no bracket, and with it no not-found sentence."""
+    squeezed = [squeeze(sentence) for sentence in sentences]
+    if any(character.isdigit() for sentence in squeezed for character in sentence):
+        return False  # it may stand across the group, or be the group's own digits
+    words = (plain(before).text, plain(after).text)
+    return not any(bracket in part for part in words for bracket in "[]") and not any(
+        sentence and contains(part, sentence) for part in (before, after) for sentence in squeezed
+    )

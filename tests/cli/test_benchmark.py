@@ -192,7 +192,7 @@ def test_with_an_adapter_the_base_can_answer_too(data: Path, checkpoint: Path, t
         (["--model", "m", "--allow-missing"], "--allow-missing is about predictions"),
         (["--predictions", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--model", "nowhere"], "nowhere"),
-        (["--predictions", "p", "--protocol", "grec"], "cogvlm-refcoco"),
+        (["--predictions", "p", "--protocol", "voc"], "cogvlm-refcoco"),
     ],
 )
 def test_wrong_calls(data: Path, tmp_path: Path, words: list[str], message: str) -> None:

@@ -219,12 +219,24 @@ def test_qwens_resizing_keeps_to_its_bounds(width: int, height: int) -> None:
     assert MIN_PIXELS <= wide * high <= MAX_PIXELS
 
 
-@pytest.mark.parametrize("size", [(640, 480), (30, 4000), (14, 14), (9000, 7000), (42, 70), (1, 190), (4961, 7016)])
-def test_qwens_resizing_is_the_published_one(size: tuple[int, int]) -> None:
-    published = pytest.importorskip("transformers.models.qwen2_vl.image_processing_qwen2_vl").smart_resize
-    for most in (MAX_PIXELS, 1280 * PATCH * PATCH):
-        high, wide = published(size[1], size[0], PATCH, MIN_PIXELS, most)
-        assert smart_resize(size, MIN_PIXELS, most) == (wide, high)
+# (size of the frame, resized by the checkpoints' own bounds, by max_pixels=1003520), from transformers' smart_resize.
+RESIZED = [
+    ((640, 480), (644, 476), (644, 476)),
+    ((30, 4000), (28, 4004), (28, 4004)),
+    ((14, 14), (56, 56), (56, 56)),
+    ((9000, 7000), (4060, 3136), (1120, 868)),
+    ((42, 70), (56, 56), (56, 56)),
+    ((1, 190), (28, 784), (28, 784)),
+    ((4961, 7016), (2996, 4256), (840, 1176)),
+]
+
+
+@pytest.mark.parametrize(("size", "usual", "small"), RESIZED)
+def test_qwens_resizing_is_the_published_one(
+    size: tuple[int, int], usual: tuple[int, int], small: tuple[int, int]
+) -> None:
+    assert smart_resize(size) == usual
+    assert dialect_named("qwen2.5-vl:max_pixels=1003520").scale.parts(size) == small
 
 
 def test_a_dialect_is_declared_with_its_settings() -> None:
