@@ -252,7 +252,13 @@ def test_a_dialect_is_declared_with_its_settings() -> None:
 
 
 # Texts that are one group as written, and texts that nearly are: the quick reader takes the first only.
-WRITTEN = ["[[001,002,003,004]]", "[[000,000,999,999;001,002,003,004]]"]
+WRITTEN = [
+    "[[001,002,003,004]]",
+    "[[000,000,999,999;001,002,003,004]]",
+    "[[001,002,003,004]].",
+    "It is at [[001,002,003,004;001,002,003,004]], I think; 3 of them",
+    "图片中存在一只狗，所在区域为[[086,540,400,760]]",
+]
 NEARLY = [
     "",
     "[[]]",
@@ -261,7 +267,12 @@ NEARLY = [
     "[[001,002,001,004]]",
     "[[001,002,003;004]]",
     "[[001,002,003,0x4]]",
-    "[[001,002,003,004]].",
+    "[[[001,002,003,004]]",
+    "[[001,002,003,004]] [[001,002,003,004]]",
+    "【1】[[001,002,003,004]]",
+    "[[001,002,003,004]] No matching object was found.",
+    "[[001,002,003,004]]，未找到指定目标",
+    "]] [[001,002,003,004",
     "[[１23,002,003,004]]",
     "[[001.002.003.004]]",
     "[[001,002,003,004,005,006,007,008]]",
@@ -288,3 +299,35 @@ def test_the_quick_reader_reads_what_the_writer_writes(framed: list[tuple[np.nda
     assert fits.all()
     assert np.array_equal(cells, np.concatenate([read_boxes(text).xyxy_grid for text in texts] or [np.zeros((0, 4))]))
     assert count.tolist() == [len(boxes) for boxes, _ in framed]
+
+
+near_boxes = st.lists(
+    st.sampled_from(
+        [
+            "[[",
+            "]]",
+            "[",
+            "]",
+            ";",
+            ",",
+            "001,002,003,004",
+            "1",
+            "099",
+            " ",
+            "no ",
+            "狗",
+            "【",
+            "０",
+            *NOT_FOUND.values(),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(near_boxes)
+def test_what_the_quick_reader_takes_the_careful_one_reads_alike(text: str) -> None:
+    fits, cells, _ = read_written([text])
+    careful = read_boxes(text)
+    if fits[0]:
+        assert np.array_equal(cells, careful.xyxy_grid) and not careful.refusals
