@@ -77,10 +77,10 @@ HEAD = """# Answers that fool evaluators
 Made by `python -m benchmarks.attacks`; a test holds the table to the code.
 
 100 questions, 50 about an object that is there (one box, always at the same place) and 50 about something absent, are
-all answered with the same text. Percent; a dash where nothing is counted. Honest right answers have 100 in the first six
-columns and 0 in the others. *Fully right* is `grec_50`: no answer that does not look gets anything there but "always not
-found", which is right about what is absent, and whose recall of 0 says the rest. *Accuracy* looks at an answer's first box
-alone, as everybody's does: a right box 200 times has all of it, and nothing else.
+all answered with the same text. Percent; a dash where nothing is counted. Honest right answers have 100 in the first
+six columns and 0 in the others. *Fully right* is `grec_50`: no answer that does not look gets anything there but
+"always not found", which is right about what is absent, and whose recall of 0 says the rest. *Accuracy* looks at an
+answer's first box alone, as everybody's does: a right box 200 times has all of it, and nothing else.
 
 """
 

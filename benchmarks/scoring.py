@@ -1,8 +1,8 @@
 """How fast are answers scored, and in how much memory? Beside pycocotools, torchmetrics and a plain loop.
 
-Ours and the plain loop go from two files, the data and the answers' texts, to a file with a line a sample. COCOeval and
-torchmetrics get boxes that were read already, and nothing to write; they are given fewer of them. Each runs in a process
-of its own, on one thread. Intervals, baselines and breakdowns are timed apart.
+Ours and the plain loop go from two files, the data and the answers' texts, to a file with a line a sample. COCOeval
+and torchmetrics get boxes that were read already, and nothing to write; they are given fewer of them. Each runs in a
+process of its own, on one thread. Intervals, baselines and breakdowns are timed apart.
 
     python -m benchmarks.scoring [ANSWERS]
 """
@@ -232,7 +232,7 @@ def torchmetrics_map(folder: Path) -> Callable[[], object]:
 
 
 def _measure(make: Callable[[Path], Callable[[], object]], folder: Path, pipe: Any) -> None:
-    """In a process of its own: CPU seconds of the run, what stood in memory at most, without what was imported before."""
+    """Sends the CPU seconds of the run, without imports, and the most memory that the process had, in MiB."""
     run = make(folder)
     gc.freeze()
     started = time.process_time()
@@ -274,7 +274,7 @@ def main(answers: int = ANSWERS) -> None:
             "plain loop": measured(plain_loop, many, answers, 1),
             "pycocotools COCOeval, boxes only": measured(coco_eval, few, few_answers, 1),
         }
-        if find_spec("torchmetrics"):
+        if find_spec("torchmetrics") and find_spec("torchvision"):  # no dependencies of this project
             results["torchmetrics, boxes only"] = measured(torchmetrics_map, few, few_answers, 1)
     settings = {"answers": answers, "true_boxes": boxes, "classes": CLASSES}
     report("scoring", "Scoring answers", settings, results, ("numpy", "scipy", "msgspec", "pycocotools"))
