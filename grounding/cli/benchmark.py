@@ -7,8 +7,9 @@ grounding benchmark --data data/mine/test.jsonl --model checkpoints/cogvlm --ada
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -24,12 +25,13 @@ from rich.table import Table
 
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import evaluate
-from grounding.evaluation.predictions import Prediction, align, read_predictions
+from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.inference.budget import BOXES, tokens_for
 from grounding.processes import is_first, together
-from grounding.samples import Dataset, read_dataset
+from grounding.samples import Dataset, open_dataset, read_dataset
+from grounding.text import COGVLM, DIALECTS, dialect_named
 
 FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -48,6 +50,13 @@ MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *AR
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
 @click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
+)
+@click.option(
+    "--dialect",
+    default=COGVLM.name,
+    show_default=True,
+    metavar="NAME",
+    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
 )
 @click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
 @click.option(
@@ -77,7 +86,9 @@ def command(data: Path, out: Path, **options: Any) -> None:
     on where it was when the same command is given again. Under torchrun, several GPUs share the samples.
     """
     _check(options)
-    whole = read_dataset(data, options["images"])
+    # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
+    whole = (open_dataset if options["model"] is None else read_dataset)(data, options["images"])
+    gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
     dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
     with _bars() as bar:
         if options["model"] is not None:
@@ -93,6 +104,7 @@ def command(data: Path, out: Path, **options: Any) -> None:
                 predictions,
                 not_found=dataset.not_found,
                 protocol=options["protocol"],
+                dialect=options["dialect"],
                 seed=options["seed"],
                 base=base,
             )
@@ -123,6 +135,9 @@ def _check(options: Mapping[str, Any]) -> None:
     """Options that contradict each other, before anything is read."""
     if (options["model"] is None) == (options["predictions"] is None):
         raise InputError("give either --model or --predictions.", where="grounding benchmark")
+    dialect_named(options["dialect"])
+    if options["model"] is not None and options["dialect"] != COGVLM.name:
+        raise InputError("--dialect is about predictions files; the model here writes CogVLM's.", where="--dialect")
     if options["model"] is None:
         useless = [f"--{name.replace('_', '-')}" for name in MODEL_OPTIONS if options[name]]
         if useless:
@@ -139,7 +154,8 @@ def _check(options: Mapping[str, Any]) -> None:
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
 
 
-Answers = tuple[list[Prediction | None], list[Prediction | None] | None, dict[str, Any]]
+Given = Sequence[Prediction | None]
+Answers = tuple[Given, Given | None, dict[str, Any]]
 Bar = Callable[[str, int | None], Any]
 
 
@@ -160,10 +176,9 @@ def _read(whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Answe
     )
 
 
-def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> list[Prediction | None]:
+def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Given:
     """One prediction for each sample measured; ids are held against the whole file, whatever --limit says."""
-    aligned = align(read_predictions(path), whole.samples, where=str(path), allow_missing=options["allow_missing"])
-    return aligned[: len(dataset.samples)]
+    return open_aligned(path, whole.samples, allow_missing=options["allow_missing"])[: len(dataset.samples)]
 
 
 def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, Any], bar: Bar) -> Answers:
@@ -188,7 +203,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     constrain = options["max_boxes"] if options["constrain"] else None
     settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
 
-    def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
+    def run(name: str, title: str, adapter: Path | None) -> Given:
         fingerprint = fingerprint_of(
             dataset,
             files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
@@ -210,7 +225,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         return list(made)
 
     predictions = run("predictions.jsonl", "Answering", options["adapter"])
-    base: list[Prediction | None] | None = None
+    base: Given | None = None
     if options["with_base"]:
         with loaded.model.disable_adapter():
             base = run("base_predictions.jsonl", "Answering without the adapter", None)

@@ -6,7 +6,7 @@ Without a manifest the image root is the JSONL's own folder and no not-found sen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from grounding.errors import InputError
 from grounding.samples.atomic import write_json_atomic
 from grounding.samples.conversations import is_cogvlm_folder, read_cogvlm_folder
 from grounding.samples.decoding import decode, read_whole
-from grounding.samples.jsonl import read_samples
+from grounding.samples.jsonl import open_samples, read_samples
 from grounding.samples.sample import LANGUAGES, Sample
 
 MANIFEST_NAME = "manifest.json"
@@ -59,7 +59,7 @@ class Dataset:
         answers: the answer templates by language, where the manifest names them.
     """
 
-    samples: list[Sample]
+    samples: Sequence[Sample]
     image_root: Path
     not_found: dict[str, str]
     path: Path
@@ -113,7 +113,19 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
     Raises:
         InputError: it is not there or neither of the two, or what it holds cannot be read.
     """
-    path = Path(path)
+    return _dataset(Path(path), images, read_samples)
+
+
+def open_dataset(path: Path, images: Path | None = None) -> Dataset:
+    """The same, with the samples of a JSONL file left there and read again each time they are used.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    return _dataset(Path(path), images, open_samples)
+
+
+def _dataset(path: Path, images: Path | None, read: Callable[[Path], Sequence[Sample]]) -> Dataset:
     if path.is_dir():
         if not is_cogvlm_folder(path):
             files = ", ".join(sorted(file.name for file in path.glob("*.jsonl"))) or "none"
@@ -123,7 +135,7 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
                 fix="Name one .jsonl file.",
             )
         return Dataset(read_cogvlm_folder(path), Path(images or path / "images"), {}, path)
-    samples = read_samples(path)
+    samples = read(path)
     beside = path.parent / MANIFEST_NAME
     manifest = read_manifest(beside) if beside.exists() else Manifest(image_root=".")
     root = Path(images or path.parent / manifest.image_root)

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from grounding.text.automaton import Automaton, answer_automaton
+from grounding.text.dialects import COGVLM, DIALECTS, Dialect, dialect_named
 from grounding.text.expressions import GEOMETRIES, expressions, fill_expression
-from grounding.text.grammar import (
-    NOT_FOUND,
-    REASONS,
-    Reading,
-    Refusal,
-    Written,
-    is_not_found,
-    not_found_sentences,
-    read_boxes,
-    reading_order,
-    write_boxes,
-)
-from grounding.text.grid import grid_ceiling, to_grid, to_pixels
+from grounding.text.grammar import Written, read_boxes, read_written, reading_order, write_boxes
+from grounding.text.grid import GRID, Scale, grid_ceiling, to_grid, to_pixels
 from grounding.text.mirror import mirror_boxes, mirror_words
 from grounding.text.prompts import (
     NO_MORE,
@@ -30,19 +20,26 @@ from grounding.text.prompts import (
     not_found_clauses,
     pick,
 )
+from grounding.text.reading import NOT_FOUND, REASONS, Reading, Refusal, is_not_found, not_found_sentences
 
 __all__ = [
+    "COGVLM",
+    "DIALECTS",
     "GEOMETRIES",
+    "GRID",
     "NONE_YET",
     "NOT_FOUND",
     "NO_MORE",
     "REASONS",
     "Automaton",
+    "Dialect",
     "Reading",
     "Refusal",
+    "Scale",
     "Wording",
     "Written",
     "answer_automaton",
+    "dialect_named",
     "expressions",
     "fill_all",
     "fill_answer",
@@ -58,6 +55,7 @@ __all__ = [
     "not_found_sentences",
     "pick",
     "read_boxes",
+    "read_written",
     "reading_order",
     "to_grid",
     "to_pixels",

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from grounding.text.grammar import is_not_found, read_boxes
+from grounding.text.grammar import read_boxes
 from grounding.text.grid import DIGITS, LAST_CELL
 from grounding.text.prompts import Wording, fill_answer
+from grounding.text.reading import is_not_found
 
 OPEN, CLOSE, NEXT_BOX, NEXT_NUMBER = b"[[", b"]]", ord(";"), ord(",")
 LAST_START = LAST_CELL - 1
