@@ -25,9 +25,8 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that reads `5e-5` as a number, as YAML 1.2 does (PyYAML's 1.1 wants `5.0e-5`)."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
 
 
 @total_ordering

@@ -131,7 +131,7 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
         (["{source}", "--format", "coco", "--split", "1,1"], "sum to 1"),
         (["{source}", "--format", "coco", "--group-by", "("], "regular expression"),
-        (["{source}", "--format", "coco", "--tasks", "presence"], "there is phrase_to_boxes"),
+        (["{source}", "--format", "coco", "--tasks", "juggling"], "there is phrase_to_boxes"),
         (["{source}", "--format", "coco", "--lang", "en,zh", "--templates", "x.txt"], "does not say its language"),
         (["{source}", "--format", "coco", "--templates", "x.txt", "--templates", "en=y.txt"], "two files for en"),
         (["{source}", "--format", "coco", "--templates", "nowhere.txt"], "nowhere.txt"),

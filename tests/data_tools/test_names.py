@@ -12,7 +12,7 @@ from data_tools.names import ClassNames, check_names, load_names, names_in, phra
 from data_tools.selection import Question
 from data_tools.wording import Voice, draw_name, load_languages
 from grounding.errors import InputError, ManyErrors
-from grounding.pocket.scenes import CATEGORIES, draw_scenes, write_coco
+from grounding.pocket.scenes import draw_scenes, write_coco
 from grounding.text import NOT_FOUND, read_boxes
 from tests.data_tools.annotated import box, record
 
@@ -99,14 +99,16 @@ def test_all_aliases_come_up() -> None:
 
 
 def test_a_conversion_uses_the_names_and_keeps_the_class(tmp_path: Path) -> None:
-    instances = write_coco(tmp_path, draw_scenes(12, seed=1))
-    names = written(tmp_path, f"{CATEGORIES[0]}: {{en: thing one, zh: 甲}}\n")
+    scenes = draw_scenes(12, seed=1)
+    there = scenes[0].objects[0].category
+    instances = write_coco(tmp_path, scenes)
+    names = written(tmp_path, f"{there}: {{en: thing one, zh: 甲}}\n")
     made = convert(
         [("train", instances)],
         tmp_path / "out",
         Options(images=tmp_path / "images", langs=("en", "zh"), names=names, negatives=9),
     )
-    phrases = {s.phrase for s in made.samples["train"] if s.category == CATEGORIES[0]}
+    phrases = {s.phrase for s in made.samples["train"] if s.category == there}
     assert phrases <= {"thing one", "甲"}
     assert phrases
     assert str(names) in made.manifest.inputs
