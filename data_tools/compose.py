@@ -1,7 +1,7 @@
 """Questions -> samples: the wording, the label, the truth in pixels. Knows no file but template files.
 
-Language, wording and whether the prompt carries the not-found clause are drawn from (seed, image, phrase) alone, before
-it is looked at whether the phrase is there: a prompt never tells the answer.
+Language, wording, name and whether the prompt carries the not-found clause are drawn from (seed, image, class) alone,
+before it is looked at whether the class is there: a prompt never tells the answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from data_tools.entries import phrase_of
+from data_tools.names import ClassNames, names_in
 from data_tools.records import Finding, Record, Tally
 from data_tools.selection import Question
 from grounding.errors import InputError
@@ -87,6 +88,7 @@ def compose(
     languages: Sequence[Language],
     not_found: Mapping[str, str],
     seed: int,
+    names: ClassNames | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Sample], Tally]:
     """One sample for each question, in order; one whose label would not read back is refused.
@@ -96,14 +98,15 @@ def compose(
         languages: to draw from, out of `load_languages`.
         not_found: sentence by language, all that an answer may be read with.
         seed: of the wordings.
+        names: what classes are called; the class name itself where it says nothing.
         advance: called for each question.
     """
     samples: list[Sample] = []
     findings: list[Finding] = []
     for record, category, present in questions:
         advance()
-        phrase = phrase_of(category)
-        language, wording, clause = draw_wording(languages, seed, record.name, phrase)
+        language, wording, clause = draw_wording(languages, seed, record.name, phrase_of(category))
+        phrase = draw_name(category, language.lang, names or {}, seed, record.name)
         if not _reads_back(wording, phrase, tuple(sorted(not_found.items()))):
             findings.append(Finding("class_unwritable", record.place, f"{category} in {wording.answer!r}"))
             continue
@@ -115,7 +118,15 @@ def compose(
             label = fill_answer(wording, phrase, written.text)
             findings += [Finding("widened", record.place, f"{category} in {record.name}")] * written.widened
         samples.append(
-            _sample(record, category, language, fill_prompt(wording, phrase, clause, language.not_found), label, boxes)
+            _sample(
+                record,
+                category,
+                phrase,
+                language.lang,
+                fill_prompt(wording, phrase, clause, language.not_found),
+                label,
+                boxes,
+            )
         )
     return samples, Tally.of(findings)
 
@@ -129,6 +140,12 @@ def draw_wording(
     wording = pick(language.wordings, rng)
     clause = pick(language.clauses, rng)
     return language, wording, clause if rng.random() < CLAUSE_SHARE else None
+
+
+def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str) -> str:
+    """What the class is called in a prompt: a function of (seed, image, class, language) and nothing else."""
+    choices = names_in(category, lang, names)
+    return choices[0] if len(choices) == 1 else pick(choices, random.Random(f"{seed}|{image}|{category}|name"))
 
 
 @cache
@@ -149,7 +166,7 @@ def _boxes(record: Record, category: str, *, ignored: bool) -> list[list[float]]
 
 
 def _sample(
-    record: Record, category: str, language: Language, prompt: str, label: str, boxes: list[list[float]]
+    record: Record, category: str, phrase: str, lang: Lang, prompt: str, label: str, boxes: list[list[float]]
 ) -> Sample:
     assert record.size_wh is not None  # settled by the check of the images
     return Sample(
@@ -159,11 +176,11 @@ def _sample(
         height=record.size_wh[1],
         prompt=prompt,
         label=label,
-        phrase=phrase_of(category),
+        phrase=phrase,
         category=category,
         boxes=boxes,
         ignore=_boxes(record, category, ignored=True),
         task=TASK,
-        lang=language.lang,
+        lang=lang,
         upright=record.upright,
     )

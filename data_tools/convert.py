@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from data_tools import checks, compose, selection, splits, stats
+from data_tools import checks, compose, names, selection, splits, stats
 from data_tools.gather import gather
 from data_tools.readers import reader_of
 from data_tools.reasons import REASONS
@@ -45,6 +45,7 @@ class Options:
     frame: checks.Frame | None = None
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
     templates: Mapping[str, Path] = field(default_factory=dict)
+    names: Path | None = None
     style: Style = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
@@ -85,10 +86,13 @@ def convert(
     _check_options(options)
     check_folder(out, splits.SPLITS)
     languages = compose.load_languages(options.langs, options.not_found, options.templates)
+    called = names.load_names(options.names) if options.names else {}
 
     read = _read(sources, options, progress)
     records, tally, image_root = gather(read, options.negatives_from)
     listed = len(records)
+    if called:
+        names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))
     records, found = _check_images(records, image_root, options, progress)
     tally += found
     records, found = checks.check_boxes(records)
@@ -104,7 +108,9 @@ def convert(
     advance = _counting("writing prompts", sum(len(selected.questions) for selected in chosen.values()), progress)
     samples: dict[str, list[Sample]] = {}
     for split, selected in chosen.items():
-        samples[split], found = compose.compose(selected.questions, languages, options.not_found, options.seed, advance)
+        samples[split], found = compose.compose(
+            selected.questions, languages, options.not_found, options.seed, called, advance
+        )
         tally += found
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
@@ -182,7 +188,8 @@ def _manifest(
 ) -> Manifest:
     """All that a reader of the dataset needs to know; no clock, so that the same call writes the same bytes."""
     inputs = {path: digest for source in read for path, digest in source.inputs.items()}
-    inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in options.templates.values()}
+    told = [*options.templates.values(), *([options.names] if options.names else [])]
+    inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told}
     totals = {name: sum(split[name] for split in counts["splits"].values()) for name in ("images", "samples")}
     settings = {"made_by": MADE_BY, "sources": [f"{split}={path}" if split else str(path) for split, path in sources]}
     return Manifest(

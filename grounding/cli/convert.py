@@ -56,6 +56,12 @@ STRIDE = 20  # things done between two moves of a bar
     "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
 )
 @click.option(
+    "--names",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A YAML file that says what classes are called: `rbc_01: {en: [red blood cell], zh: 红细胞}`.",
+)
+@click.option(
     "--frame",
     type=click.Choice(["stored", "upright"]),
     help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated.",

@@ -24,7 +24,7 @@ Task = Literal[
 Lang = Literal["en", "zh"]
 
 TASKS: tuple[str, ...] = get_args(Task)
-LANGUAGES: tuple[str, ...] = get_args(Lang)
+LANGUAGES: tuple[Lang, ...] = get_args(Lang)
 
 Box: TypeAlias = Annotated[list[float], msgspec.Meta(min_length=4, max_length=4)]
 Turn: TypeAlias = tuple[str, str]
