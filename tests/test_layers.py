@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 EXTRA = {
     "grounding.evaluation.predict": {"grounding.inference", "grounding.models"},
+    # Where the embedded checkpoint lies: `pocket` is a name of a checkpoint like those on the hub.
+    "grounding.models.hub": {"grounding.pocket"},
     # How the embedded model is made; nothing else in that room knows a model.
     "grounding.pocket.tower": {"grounding.models"},
     "grounding.pocket.make": {"grounding.models", "grounding.settings", "grounding.training"},

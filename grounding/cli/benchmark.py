@@ -46,9 +46,7 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
     "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
 @click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
-@click.option(
-    "--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline."
-)
+@click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")

@@ -114,7 +114,7 @@ def _lines(path: Path | None) -> list[str]:
 def _questions(phrases: Sequence[str], prompt: str | None, lang: Lang | None) -> list[Asked]:
     """What is asked of every picture: the prompt as given, or each phrase in the first wording of its language."""
     if bool(phrases) == (prompt is not None):
-        raise InputError("give either a PHRASE (or --phrases) or --prompt.", where="grounding predict")
+        raise InputError("give either a PHRASE or --prompt (many phrases: --phrases FILE).", where="grounding predict")
     if prompt is not None:
         return [Asked(None, prompt, lang or _language(prompt))]
     if not all(phrase.strip() for phrase in phrases):
@@ -141,7 +141,9 @@ def _pictures(image: Path) -> list[Path]:
     if not found:
         raise InputError(f"no picture is in this folder; looked for {', '.join(PICTURES)}.", where=str(image))
     if len(found) < len(files):
-        click.echo(f"{image}: {len(files) - len(found)} of {len(files)} files are no pictures, by their names.", err=True)
+        click.echo(
+            f"{image}: {len(files) - len(found)} of {len(files)} files are no pictures, by their names.", err=True
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from grounding.pocket.drawing import SUPERSAMPLING, Pixels, tight_box
 
-MARGIN = 1.06  # half of a stencil's side, where the part's own half length is 1
+MARGIN = 1.25  # half of a stencil's side in units of the part's half length; the bracket's corner reaches 1.2
 # Of each metal the colour of its shadows and of its lights.
 METALS = {
     "steel": ((52, 58, 68), (214, 220, 228)),
@@ -36,10 +36,11 @@ class Part(NamedTuple):
 
 
 class Stencil:
-    """Tone and area of a part while it is drawn, in its own units: centre 0, longest half extent 1, y down."""
+    """Tone and area of a part while it is drawn: centre 0, half its length 1, y down, then turned by an angle."""
 
-    def __init__(self, length_px: int) -> None:
+    def __init__(self, length_px: int, angle: float) -> None:
         self.scale = length_px * SUPERSAMPLING / 2
+        self.cosine, self.sine = math.cos(angle), math.sin(angle)
         side = round(2 * MARGIN * self.scale)
         self.tone, self.mask = Image.new("L", (side, side)), Image.new("L", (side, side))
 
@@ -71,11 +72,13 @@ class Stencil:
             getattr(ImageDraw.Draw(image), kind)(shape, fill=fill)
 
     def _place(self, point: Point) -> Point:
-        return (point[0] + MARGIN) * self.scale, (point[1] + MARGIN) * self.scale
+        x, y = point
+        turned = (x * self.cosine - y * self.sine, x * self.sine + y * self.cosine)
+        return (turned[0] + MARGIN) * self.scale, (turned[1] + MARGIN) * self.scale
 
     def _around(self, centre: Point, radius: float) -> list[Point]:
-        x, y = centre
-        return [self._place((x - radius, y - radius)), self._place((x + radius, y + radius))]
+        (x, y), reach = self._place(centre), radius * self.scale
+        return [(x - reach, y - reach), (x + reach, y + reach)]
 
 
 def draw_nut(stencil: Stencil) -> None:
@@ -99,11 +102,11 @@ def draw_bolt(stencil: Stencil) -> None:
 
 def draw_bracket(stencil: Stencil) -> None:
     """Two flat arms at a right angle, two screw holes in each."""
-    stencil.polygon([(-0.7, -0.7), (-0.3, -0.7), (-0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (-0.7, 0.7)], 185)
-    stencil.score([(-0.66, -0.7), (-0.66, 0.66), (0.7, 0.66)], 0.06, 235)
-    stencil.score([(-0.3, -0.7), (-0.3, 0.3), (0.7, 0.3)], 0.07, 105)
-    for centre in ((-0.5, -0.45), (-0.5, 0.05), (-0.05, 0.5), (0.45, 0.5)):
-        stencil.hole(centre, 0.1)
+    stencil.polygon([(-0.85, -0.85), (-0.4, -0.85), (-0.4, 0.4), (0.85, 0.4), (0.85, 0.85), (-0.85, 0.85)], 185)
+    stencil.score([(-0.81, -0.85), (-0.81, 0.81), (0.85, 0.81)], 0.07, 235)
+    stencil.score([(-0.4, -0.85), (-0.4, 0.4), (0.85, 0.4)], 0.08, 105)
+    for centre in ((-0.62, -0.55), (-0.62, 0.05), (-0.05, 0.62), (0.55, 0.62)):
+        stencil.hole(centre, 0.11)
 
 
 def draw_gear(stencil: Stencil) -> None:
@@ -154,25 +157,20 @@ PARTS: dict[str, Callable[[Stencil], None]] = {
 
 
 def draw_part(rng: random.Random, kind: str, length_px: int) -> Part:
-    """One part of a kind (a key of `PARTS`), some metal and any angle; `length_px` is its length before it is turned."""
-    stencil = Stencil(length_px)
+    """One part of a kind (a key of `PARTS`), of some metal, at any angle; `length_px` is twice the stencil's unit."""
+    stencil = Stencil(length_px, rng.uniform(0, 2 * math.pi))
     PARTS[kind](stencil)
-    angle = rng.uniform(0, 360)
-    tone, mask = (
-        image.rotate(angle, Image.Resampling.BICUBIC, expand=True).reduce(SUPERSAMPLING)
-        for image in (stencil.tone, stencil.mask)
-    )
+    tone, mask = (_unit(image.reduce(SUPERSAMPLING)) for image in (stencil.tone, stencil.mask))
     shadows, lights = np.array(METALS[rng.choice(sorted(METALS))], dtype=np.float32)
-    picture = shadows + (lights - shadows) * _unit(tone)[..., None]
+    picture: Pixels = shadows + (lights - shadows) * tone[..., None]
     # The light falls from one side, so that the other is darker.
     fall = np.linspace(0.8, 1.0, picture.shape[0], dtype=np.float32)[:, None, None]
-    covered = _unit(mask)
-    x0, y0, x1, y1 = tight_box(covered >= 0.5)
-    return Part((picture * fall)[y0:y1, x0:x1], covered[y0:y1, x0:x1])
+    x0, y0, x1, y1 = tight_box(mask >= 0.5)
+    return Part((picture * fall)[y0:y1, x0:x1], mask[y0:y1, x0:x1])
 
 
 def _unit(image: Image.Image) -> Pixels:
-    return np.asarray(image, dtype=np.float32) / 255
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
 def _regular(corners: int, radius: float) -> list[Point]:

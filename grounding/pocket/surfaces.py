@@ -1,4 +1,4 @@
-"""What parts lie on, as a camera sees it: planks, brushed steel, concrete, a cutting mat, cloth; uneven light and noise.
+"""What parts lie on, as a camera sees it: planks, brushed steel, concrete, a mat, cloth; uneven light and noise.
 
 Knows pixels alone. Noise is summed over scales, each drawn coarse and enlarged (value noise).
 """
@@ -31,7 +31,7 @@ def wood(rng: np.random.Generator, size_wh: tuple[int, int]) -> Pixels:
     planks = np.zeros((height, width))
     for edge in range(int(rng.integers(8, 30)), height, int(rng.integers(38, 70))):
         planks[edge : edge + 2] = -70
-    return light * (1 + 0.11 * grain[..., None]) + planks[..., None]
+    return np.asarray(light * (1 + 0.11 * grain[..., None]) + planks[..., None], dtype=np.float32)
 
 
 def brushed_steel(rng: np.random.Generator, size_wh: tuple[int, int]) -> Pixels:
@@ -58,7 +58,7 @@ def cutting_mat(rng: np.random.Generator, size_wh: tuple[int, int]) -> Pixels:
     step, left, top = int(rng.integers(20, 34)), int(rng.integers(20)), int(rng.integers(20))
     lines = np.zeros((height, width))
     lines[top::step] = lines[:, left::step] = 38
-    return colour + lines[..., None] + 5 * smooth_noise(rng, size_wh, (12, 9))[..., None]
+    return np.asarray(colour + lines[..., None] + 5 * smooth_noise(rng, size_wh, (12, 9))[..., None], dtype=np.float32)
 
 
 def cloth(rng: np.random.Generator, size_wh: tuple[int, int]) -> Pixels:
@@ -85,9 +85,9 @@ def lay_surface(rng: np.random.Generator, size_wh: tuple[int, int]) -> Pixels:
     names = sorted(SURFACES)
     ground = SURFACES[names[int(rng.integers(len(names)))]](rng, size_wh)
     light = 1 + 0.16 * smooth_noise(rng, size_wh, (2, 2))
-    return np.clip(ground * light[..., None], 0, 255).astype(np.float32)
+    return (ground * light[..., None]).astype(np.float32)
 
 
 def camera_noise(rng: np.random.Generator, picture: Pixels, deviation: float = 4.0) -> Pixels:
     """The picture with the sensor's noise, of so many of 255 steps, on every pixel and channel."""
-    return picture + rng.normal(0, deviation, picture.shape).astype(np.float32)
+    return picture + np.float32(deviation) * rng.standard_normal(picture.shape, dtype=np.float32)
