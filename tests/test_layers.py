@@ -41,7 +41,8 @@ EXTRA = {
     # Where the embedded checkpoint lies: `pocket` is a name of a checkpoint like those on the hub.
     "grounding.models.hub": {"grounding.pocket"},
     # How the embedded model is made; nothing else in that room knows a model.
-    "grounding.pocket.tower": {"grounding.models"},
+    "grounding.pocket.vocabulary": {"grounding.models"},
+    "grounding.pocket.tower": {"grounding.models", "grounding.training"},
     "grounding.pocket.make": {"grounding.models", "grounding.settings", "grounding.training"},
 }
 

@@ -179,7 +179,7 @@ class Demo:
             "coco": [*coco, "--split", "0.9,0.1,0"],
             "voc": [f"test={photos / 'voc'}", "--format", "voc"],
         }
-        both = ["--names", photos / "names.yaml", "--lang", "en,zh", "--seed", str(self.seed)]
+        both: list[str | Path] = ["--names", photos / "names.yaml", "--lang", "en,zh", "--seed", str(self.seed)]
         return [
             self._command(
                 f"convert-{form}",

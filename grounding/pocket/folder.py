@@ -6,7 +6,7 @@ images/000000.png ... NAME.jsonl manifest.json
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,56 +14,45 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from grounding.pocket.questions import samples_of
+from grounding.pocket.questions import Asking, samples_of
 from grounding.pocket.scenes import CATEGORIES, Drawn, draw_scene
 from grounding.samples import Manifest, Sample, atomic_path, read_dataset, write_manifest, write_samples
 from grounding.text import NOT_FOUND
 
 
 class Drawing(NamedTuple):
-    """A set of scenes: scene `i` of seed `s` is the same whatever else is drawn.
-
-    Attributes:
-        scenes: how many; `objects` (fewest, most) in each.
-        present, absent: questions a scene about what is there and what is not; None: every class once, and as many.
-        plain: few and short wordings only.
-    """
+    """A set of scenes, `objects` (fewest, most) in each: scene `i` of seed `s` is the same whatever else is drawn."""
 
     scenes: int
     seed: int
-    objects: tuple[int, int]
-    present: int | None = None
-    absent: int | None = None
-    plain: bool = False
+    objects: tuple[int, int] = (1, 4)
     side: int = 112
 
 
-def write_drawing(folder: Path, name: str, drawing: Drawing) -> Path:
-    """Draws the set into a folder; returns its JSONL file. Nothing is done where the manifest is there already."""
-    path = folder / f"{name}.jsonl"
+def write_drawing(folder: Path, drawing: Drawing, asking: Mapping[str, Asking]) -> None:
+    """Draws the set into a folder with a JSONL file for each way of asking; nothing where its manifest is there."""
     if (folder / "manifest.json").exists():
-        return path
+        return
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as unfinished:
-        write_samples(unfinished, list(_draw(folder, drawing)))
-    counts = {"images": drawing.scenes, "samples": sum(1 for _ in path.open(encoding="utf-8"))}
-    settings = {"made_by": "grounding.pocket.make", **drawing._asdict()}
-    write_manifest(
-        folder / "manifest.json",
-        Manifest(image_root=".", not_found=dict(NOT_FOUND), counts=counts, settings=settings),
-    )
-    return path
-
-
-def _draw(folder: Path, drawing: Drawing) -> Iterator[Sample]:
+    samples: dict[str, list[Sample]] = {name: [] for name in asking}
     for number in range(drawing.scenes):
         scene = draw_scene(
             random.Random(f"{drawing.seed}/{number}"), size_wh=(drawing.side, drawing.side), objects=drawing.objects
         )
         image = f"images/{number:06d}.png"
         scene.image.save(folder / image, compress_level=1)
-        rng = random.Random(f"{drawing.seed}/{number}/questions")
-        yield from samples_of(scene, image, rng, present=drawing.present, absent=drawing.absent, plain=drawing.plain)
+        for name, way in asking.items():
+            rng = random.Random(f"{drawing.seed}/{number}/questions")
+            samples[name] += samples_of(scene.objects, scene.image.size, image, rng, way)
+    for name, lines in samples.items():
+        with atomic_path(folder / f"{name}.jsonl") as unfinished:
+            write_samples(unfinished, lines)
+    counts = {"images": drawing.scenes, "samples": sum(map(len, samples.values()))}
+    settings = {"made_by": "grounding.pocket.make", **drawing._asdict()}
+    write_manifest(
+        folder / "manifest.json",
+        Manifest(image_root=".", not_found=dict(NOT_FOUND), counts=counts, settings=settings),
+    )
 
 
 def read_drawing(path: Path, most: int | None = None) -> tuple[NDArray[np.uint8], list[list[Drawn]]]:

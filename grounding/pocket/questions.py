@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from grounding.pocket.scenes import CATEGORIES, COLOURS, SHAPES, Drawn, Scene
+from grounding.pocket.scenes import CATEGORIES, COLOURS, SHAPES, Drawn
 from grounding.samples import LANGUAGES, Lang, Sample
 from grounding.text import (
     NOT_FOUND,
@@ -47,8 +47,11 @@ CHINESE_SHAPES = {
 }
 CLAUSE_SHARE = 0.5
 """Of the prompts that say what to answer when there is nothing."""
-PLAIN_WORDINGS = 2
-"""How many wordings of a language, the first of its file, the plainest questions use."""
+BARE: dict[Lang, tuple[Wording, ...]] = {
+    "en": (Wording("{phrase}"), Wording("Where is {phrase}?"), Wording("Find {phrase}.")),
+    "zh": (Wording("{phrase}"), Wording("{phrase}在哪里？"), Wording("查找{phrase}。")),
+}
+"""Hardly more than the phrase: most of what a short prompt costs is its answer."""
 
 
 class Question(NamedTuple):
@@ -65,6 +68,20 @@ def nouns() -> tuple[tuple[str, str], ...]:
     text = (resources.files(__package__) / "nouns.txt").read_text(encoding="utf-8")
     pairs = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
     return tuple((english, chinese) for english, chinese in pairs)
+
+
+class Asking(NamedTuple):
+    """How scenes are asked about.
+
+    Attributes:
+        present: questions a scene about what is there; None: every class once.
+        absent: about what is not there; None: as many as about what is there.
+        bare: in few and short wordings only, instead of all that `grounding convert` draws from.
+    """
+
+    present: int | None = None
+    absent: int | None = None
+    bare: bool = False
 
 
 def phrase_of(question: Question) -> str:
@@ -108,23 +125,17 @@ def absent_questions(objects: Sequence[Drawn], rng: random.Random, count: int) -
 
 
 def samples_of(
-    scene: Scene, image: str, rng: random.Random, *, present: int | None, absent: int | None, plain: bool = False
+    objects: Sequence[Drawn], size_wh: tuple[int, int], image: str, rng: random.Random, way: Asking
 ) -> Iterator[Sample]:
-    """The samples about a scene, `image` being its file.
-
-    Args:
-        present: how many ask for what is there; None: every class once.
-        absent: how many ask for what is not; None: as many as ask for what is there.
-        plain: use few and short wordings only, without a clause.
-    """
-    classes = len({drawn.category for drawn in scene.objects})
-    questions = present_questions(scene.objects, rng, classes if present is None else present)
-    questions += absent_questions(scene.objects, rng, len(questions) if absent is None else absent)
+    """The samples about a scene of these objects, `image` being its file."""
+    classes = len({drawn.category for drawn in objects})
+    questions = present_questions(objects, rng, classes if way.present is None else way.present)
+    questions += absent_questions(objects, rng, len(questions) if way.absent is None else way.absent)
     for number, question in enumerate(questions):
         wordings, clauses = _wordings(question.lang)
-        wording = pick(wordings[:PLAIN_WORDINGS] if plain else wordings, rng)
-        clause = pick(clauses, rng) if not plain and rng.random() < CLAUSE_SHARE else None
-        yield _sample(f"{image}#{number}", scene, image, question, wording, clause)
+        wording = pick(BARE[question.lang] if way.bare else wordings, rng)
+        clause = pick(clauses, rng) if rng.random() < CLAUSE_SHARE and not way.bare else None
+        yield _sample(f"{image}#{number}", objects, size_wh, image, question, wording, clause)
 
 
 @cache
@@ -132,17 +143,25 @@ def _wordings(lang: Lang) -> tuple[tuple[Wording, ...], tuple[str, ...]]:
     return load_wordings("phrase_to_boxes", lang), not_found_clauses(lang)
 
 
-def _sample(name: str, scene: Scene, image: str, question: Question, wording: Wording, clause: str | None) -> Sample:
+def _sample(
+    name: str,
+    objects: Sequence[Drawn],
+    size_wh: tuple[int, int],
+    image: str,
+    question: Question,
+    wording: Wording,
+    clause: str | None,
+) -> Sample:
     phrase = phrase_of(question)
-    boxes = [list(map(float, drawn.xyxy_px)) for drawn in scene.objects if drawn.category == question.category]
+    boxes = [list(map(float, drawn.xyxy_px)) for drawn in objects if drawn.category == question.category]
     label = NOT_FOUND[question.lang]
     if boxes:
-        label = fill_answer(wording, phrase, write_boxes(boxes, scene.image.size).text)
+        label = fill_answer(wording, phrase, write_boxes(boxes, size_wh).text)
     return Sample(
         id=name,
         image=image,
-        width=scene.image.width,
-        height=scene.image.height,
+        width=size_wh[0],
+        height=size_wh[1],
         prompt=fill_prompt(wording, phrase, clause, NOT_FOUND[question.lang]),
         label=label,
         phrase=phrase,

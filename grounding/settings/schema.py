@@ -137,7 +137,11 @@ class DataSettings(Section):
 class TrainingSettings(Section):
     """How it is learned."""
 
-    learning_rate: float = Field(default=5e-5, gt=0, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(default=5e-5, gt=0, description="Peak learning rate.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="`muon`: Muon for the matrices of linear maps, AdamW for the rest; for random weights.",
+    )
     effective_batch: int = Field(
         default=16, ge=1, description="Prompts an optimiser step, over all processes and accumulated micro-batches."
     )
@@ -163,7 +167,7 @@ class TrainingSettings(Section):
         default=0.02, ge=0, description="Below 1: share of the steps; else number of steps with a rising rate."
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="The rate after warm-up.")
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW weight decay (not on norms and biases).")
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay (not on norms and biases).")
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = Field(
         default=[0.9, 0.95], description="AdamW's two averaging factors."
     )

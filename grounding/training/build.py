@@ -21,6 +21,7 @@ from grounding.models.loading import build_model, default_device, load_model
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings, read_architecture
+from grounding.training.optimizers import MuonWithAdamW, matrices_of
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
@@ -125,6 +126,17 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
         alpha=tuning.alpha,
         dropout=tuning.dropout,
         seed=settings.training.seed,
+    )
+
+
+def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.optim.Optimizer | None:
+    """The optimiser of what is trainable; None where it is the Trainer's own, AdamW."""
+    training = settings.training
+    if training.optimizer == "adamw":
+        return None
+    beta1, beta2 = training.betas
+    return MuonWithAdamW(
+        *matrices_of(model), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(beta1, beta2)
     )
 
 

@@ -24,7 +24,14 @@ from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
-from grounding.training.build import make_model, make_trainable, model_writer, training_arguments, with_revision
+from grounding.training.build import (
+    make_model,
+    make_optimizer,
+    make_trainable,
+    model_writer,
+    training_arguments,
+    with_revision,
+)
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
@@ -147,6 +154,7 @@ def run(
             if evaluate_factory and asked
             else None,
             keep=settings.evaluation.keep_checkpoints,
+            optimizer=make_optimizer(model, settings),
             callbacks=[timetable, LogFile(folder), *([ProgressBar(bars)] if first else [])],
         )
         if first:

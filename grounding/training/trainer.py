@@ -49,6 +49,7 @@ class GroundingTrainer(Trainer):
         collate_val: the examples that are evaluated at once to batches; `collate` when left out.
         evaluate: evaluates by answering; None leaves that out.
         keep: newest checkpoints kept besides the best.
+        optimizer: of the trained parameters; AdamW as `args` say when left out.
     """
 
     def __init__(
@@ -66,9 +67,17 @@ class GroundingTrainer(Trainer):
         collate_val: Collate | None = None,
         evaluate: Evaluate | None = None,
         keep: int = 2,
+        optimizer: torch.optim.Optimizer | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        super().__init__(model, args, data_collator=collate, train_dataset=train, callbacks=list(callbacks))
+        super().__init__(
+            model,
+            args,
+            data_collator=collate,
+            train_dataset=train,
+            callbacks=list(callbacks),
+            optimizers=(optimizer, None),
+        )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.sampler, self.val, self.answer_and_score = sampler, val, evaluate
