@@ -156,8 +156,10 @@ class Demo:
 
     def _draw_general(self, name: str, scenes: int) -> None:
         from grounding.pocket.folder import Drawing, write_drawing
+        from grounding.pocket.questions import Asking
 
-        write_drawing(self.out / "data" / name, name, Drawing(scenes, OLD[name] + 10 * self.seed, objects=(1, 4)))
+        drawing = Drawing(scenes, OLD[name] + 10 * self.seed)
+        write_drawing(self.out / "data" / name, drawing, {name: Asking()})
 
     def _drawn(self) -> str:
         size = self.size
