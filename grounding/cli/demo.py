@@ -7,6 +7,7 @@ grounding demo --out runs/demo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ import yaml
 from grounding import __version__
 from grounding.cli.stages import Stage, Step, clock, run_command, run_stages
 from grounding.errors import InputError
+from grounding.pocket import checkpoint_folder
 from grounding.samples import write_json_atomic, write_text_atomic
 
 MARK, TIMES, MANIFEST = "demo.json", "times.json", "manifest.json"  # MARK: what a demo was told
@@ -101,14 +103,16 @@ class Demo:
         Raises:
             InputError: it holds something else.
         """
-        told = {"quick": self.quick, "seed": self.seed, "version": __version__}
+        told = {"quick": self.quick, "seed": self.seed, "version": __version__, "weights": _weights_digest()}
         mark = self.out / MARK
         if mark.exists():
             before = json.loads(mark.read_text("utf-8"))
             if before != told:
                 changed = [name for name in told if before.get(name) != told[name]]
                 raise InputError(
-                    f"holds a demo of another {' and '.join(changed)}.", where=str(self.out), fix="Name another --out."
+                    f"holds a demo of another {' and '.join(changed)}.",
+                    where=str(self.out),
+                    fix="Name another --out, or remove this one.",
                 )
         elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise InputError("is there already and holds no demo.", where=str(self.out), fix="Name a new --out.")
@@ -339,6 +343,19 @@ class Demo:
         """What each command printed, in the order in which they ran."""
         files = sorted((self.out / "logs").glob("*.txt"), key=lambda file: file.stat().st_mtime_ns)
         return [(file.stem, file.read_text("utf-8")) for file in files]
+
+
+def _weights_digest() -> str:
+    """SHA-256 of the embedded weights.
+
+    Raises:
+        InputError: this installation lacks them.
+    """
+    file = checkpoint_folder() / "model.safetensors"
+    if not file.is_file():
+        raise InputError("pocket's weights are not here; this installation is not whole.", where=str(file))
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _nothing_yet() -> str:

@@ -39,6 +39,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result, Resu
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pocket, "checkpoint_folder", lambda: folder / "pocket")
+        patch.setattr("grounding.cli.demo.checkpoint_folder", pocket.checkpoint_folder)
         patch.setattr("grounding.cli.demo.ANSWERS", ("--model", "pocket", "--max-new-tokens", "5"))
         patch.setattr("grounding.cli.demo.run_command", interrupted)
         first = run(folder / "out", status=1)
