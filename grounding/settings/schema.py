@@ -134,6 +134,15 @@ class DataSettings(Section):
     )
 
 
+class LabelWeightSettings(Section):
+    """How much a label token counts in the loss; 1 each is the plain loss."""
+
+    first: float = Field(default=1.0, ge=0, description="The first token of an answer: found or not found.")
+    hundreds: float = Field(default=1.0, ge=0, description="First digit of a coordinate.")
+    tens: float = Field(default=1.0, ge=0, description="Second digit.")
+    units: float = Field(default=1.0, ge=0, description="Third digit: near to noise while a net is young.")
+
+
 class TrainingSettings(Section):
     """How it is learned."""
 
@@ -142,6 +151,7 @@ class TrainingSettings(Section):
         default="adamw",
         description="`muon`: Muon for the matrices of linear maps, AdamW for the rest; for random weights.",
     )
+    label_weights: LabelWeightSettings = Field(default=LabelWeightSettings(), description=LabelWeightSettings.__doc__)
     effective_batch: int = Field(
         default=16, ge=1, description="Prompts an optimiser step, over all processes and accumulated micro-batches."
     )

@@ -20,8 +20,9 @@ from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revisi
 from grounding.models.loading import build_model, default_device, load_model
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.samples import Dataset
-from grounding.settings import FinetuneSettings, read_architecture
+from grounding.settings import FinetuneSettings, LabelWeightSettings, read_architecture
 from grounding.training.optimizers import MuonWithAdamW, matrices_of
+from grounding.training.weights import LabelWeights, digit_ids
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
@@ -138,6 +139,14 @@ def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.
     return MuonWithAdamW(
         *matrices_of(model), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(beta1, beta2)
     )
+
+
+def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> LabelWeights | None:
+    """The weights of label tokens; None where all count alike."""
+    weights = settings.training.label_weights
+    if weights == LabelWeightSettings():
+        return None
+    return LabelWeights(weights.first, weights.hundreds, weights.tens, weights.units, digit_ids(processor.tokenizer))
 
 
 def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> Callable[[Path], None]:

@@ -38,7 +38,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.parts = {"muon": muon, "adamw": adamw}
         self._share_groups()
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:
         """One step of both."""
         assert closure is None, "neither part takes a closure"
         for part in self.parts.values():

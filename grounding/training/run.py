@@ -25,6 +25,7 @@ from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
 from grounding.training.build import (
+    label_weights,
     make_model,
     make_optimizer,
     make_trainable,
@@ -155,6 +156,7 @@ def run(
             else None,
             keep=settings.evaluation.keep_checkpoints,
             optimizer=make_optimizer(model, settings),
+            label_weights=label_weights(settings, processor),
             callbacks=[timetable, LogFile(folder), *([ProgressBar(bars)] if first else [])],
         )
         if first:
