@@ -41,6 +41,7 @@ class Size(NamedTuple):
     Attributes:
         train, test: photographs of the new domain.
         replay, general: scenes of the old one, to be replayed and to be measured on.
+        seconds: planned for each stage, in their order, on two cores.
         settings: of both fine-tuning runs, on top of the recipe.
     """
 
@@ -48,11 +49,12 @@ class Size(NamedTuple):
     test: int
     replay: int
     general: int
+    seconds: tuple[int, ...]
     settings: tuple[str, ...] = ()
 
 
-FULL = Size(train=500, test=160, replay=500, general=100)
-QUICK = Size(train=24, test=10, replay=12, general=6, settings=("training.max_steps=4",))
+FULL = Size(train=500, test=160, replay=500, general=100, seconds=(12, 3, 40, 150, 40, 120, 4))
+QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 5, 6, 10, 1), settings=("training.max_steps=4",))
 REPLAY_SHARE = 1.0  # general prompts for each prompt of the new domain
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 ANSWERS = ("--model", "pocket", "--max-boxes", "6", "--batch-size", "32")
@@ -121,21 +123,21 @@ class Demo:
 
     def stages(self) -> list[Stage]:
         """Everything there is to do, in order."""
-        return [
-            Stage("draw", "Drawing photographs of a domain that pocket never saw", 12, self._drawing(), self._drawn),
-            Stage("convert", "Converting their annotations", 3, self._converting(), self._converted),
-            Stage("before", "Measuring pocket as it is", 40, self._measuring("before"), partial(self._found, "before")),
-            Stage("learn", "LoRA, general scenes mixed in", 150, [self._finetune("after")], _nothing_yet),
-            Stage("after", "Measuring it again", 40, self._measuring("after"), partial(self._found, "after")),
-            Stage(
+        stages = (
+            ("draw", "Drawing photographs of a domain that pocket never saw", self._drawing(), self._drawn),
+            ("convert", "Converting their annotations", self._converting(), self._converted),
+            ("before", "Measuring pocket as it is", self._measuring("before"), partial(self._found, "before")),
+            ("learn", "LoRA, general scenes mixed in", [self._finetune("after")], _nothing_yet),
+            ("after", "Measuring it again", self._measuring("after"), partial(self._found, "after")),
+            (
                 "forget",
                 "LoRA without general scenes, for comparison",
-                120,
                 [self._finetune("alone"), *self._measuring("alone")],
                 partial(self._found, "alone"),
             ),
-            Stage("report", "Writing the report", 4, [Step(self.out / "report.html", self._report)], self._verdict),
-        ]
+            ("report", "Writing the report", [Step(self.out / "report.html", self._report)], self._verdict),
+        )
+        return [Stage(*stage, seconds) for stage, seconds in zip(stages, self.size.seconds, strict=True)]
 
     def _drawing(self) -> list[Step]:
         photos, data = self.out / "photos", self.out / "data"

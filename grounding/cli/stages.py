@@ -34,16 +34,16 @@ class Stage:
     Attributes:
         name: short and unique.
         title: said when it begins.
-        seconds: planned, on two cores; only how the stages compare matters once one is through.
         steps: those whose output is there already are left out.
         result: one line on what came out.
+        seconds: planned; only how the stages compare matters once one is through.
     """
 
     name: str
     title: str
-    seconds: float
     steps: Sequence[Step]
     result: Callable[[], str]
+    seconds: float
 
     @property
     def done(self) -> bool:

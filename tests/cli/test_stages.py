@@ -29,7 +29,7 @@ class Bench:
         return Step(self.folder / name, work)
 
     def stage(self, name: str, *steps: str, seconds: float = 10) -> Stage:
-        return Stage(name, f"Doing {name}", seconds, [self.step(step) for step in steps], lambda: f"made {name}.")
+        return Stage(name, f"Doing {name}", [self.step(step) for step in steps], lambda: f"made {name}.", seconds)
 
     def run(self) -> dict[str, float]:
         stages = [self.stage("one", "a", "b", seconds=30), self.stage("two", "c"), self.stage("three", "d")]
