@@ -7,7 +7,7 @@ model and no file but its own list of nouns.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -55,7 +55,7 @@ BARE: dict[Lang, tuple[Wording, ...]] = {
 
 
 class Question(NamedTuple):
-    """A class asked for in a language; `foreign` is a noun that no scene shows."""
+    """A class, or a colour or shape alone, asked for in a language; `foreign` is a noun that no scene shows."""
 
     category: str
     lang: Lang
@@ -77,24 +77,32 @@ class Asking(NamedTuple):
         present: questions a scene about what is there; None: every class once.
         absent: about what is not there; None: as many as about what is there.
         bare: in few and short wordings only, instead of all that `grounding convert` draws from.
+        one_word: ask for a colour or a shape alone, instead of classes and nouns.
     """
 
     present: int | None = None
     absent: int | None = None
     bare: bool = False
+    one_word: bool = False
 
 
 def phrase_of(question: Question) -> str:
     """What the class is called in the question's language."""
     if question.foreign:
         return dict(nouns())[question.category] if question.lang == "zh" else question.category
-    colour, shape = question.category.split(" ")
-    return CHINESE_COLOURS[colour] + CHINESE_SHAPES[shape] if question.lang == "zh" else question.category
+    if question.lang == "en":
+        return question.category
+    return "".join((CHINESE_COLOURS | CHINESE_SHAPES)[word] for word in question.category.split(" "))
 
 
-def present_questions(objects: Sequence[Drawn], rng: random.Random, count: int) -> list[Question]:
-    """`count` questions for classes that are there, each class as often as any other, its language alternating."""
-    classes = sorted({drawn.category for drawn in objects})
+def is_one(drawn: Drawn, category: str) -> bool:
+    """Whether an object is of a class, or has the colour or shape."""
+    return set(category.split(" ")) <= set(drawn.category.split(" "))
+
+
+def present_questions(there: Iterable[str], rng: random.Random, count: int) -> list[Question]:
+    """`count` questions for what is there, each class (or word) as often as any other, its language alternating."""
+    classes = sorted(there)
     rng.shuffle(classes)
     first = {category: rng.randrange(len(LANGUAGES)) for category in classes}
     return [
@@ -124,13 +132,22 @@ def absent_questions(objects: Sequence[Drawn], rng: random.Random, count: int) -
     return list(asked)
 
 
+def absent_words(there: set[str], rng: random.Random, count: int) -> list[Question]:
+    """`count` questions for colours and shapes that nothing has."""
+    absent = sorted({*COLOURS, *SHAPES} - there)
+    return [Question(word, LANGUAGES[rng.randrange(len(LANGUAGES))]) for word in rng.sample(absent, count)]
+
+
 def samples_of(
     objects: Sequence[Drawn], size_wh: tuple[int, int], image: str, rng: random.Random, way: Asking
 ) -> Iterator[Sample]:
     """The samples about a scene of these objects, `image` being its file."""
-    classes = len({drawn.category for drawn in objects})
-    questions = present_questions(objects, rng, classes if way.present is None else way.present)
-    questions += absent_questions(objects, rng, len(questions) if way.absent is None else way.absent)
+    there = {drawn.category for drawn in objects}
+    if way.one_word:
+        there = {word for category in there for word in category.split(" ")}
+    questions = present_questions(there, rng, len(there) if way.present is None else way.present)
+    absent = len(questions) if way.absent is None else way.absent
+    questions += absent_words(there, rng, absent) if way.one_word else absent_questions(objects, rng, absent)
     for number, question in enumerate(questions):
         wordings, clauses = _wordings(question.lang)
         wording = pick(BARE[question.lang] if way.bare else wordings, rng)
@@ -153,7 +170,7 @@ def _sample(
     clause: str | None,
 ) -> Sample:
     phrase = phrase_of(question)
-    boxes = [list(map(float, drawn.xyxy_px)) for drawn in objects if drawn.category == question.category]
+    boxes = [list(map(float, drawn.xyxy_px)) for drawn in objects if is_one(drawn, question.category)]
     label = NOT_FOUND[question.lang]
     if boxes:
         label = fill_answer(wording, phrase, write_boxes(boxes, size_wh).text)
