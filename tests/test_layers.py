@@ -43,6 +43,7 @@ EXTRA = {
     # How the embedded model is made; nothing else in that room knows a model.
     "grounding.pocket.vocabulary": {"grounding.models"},
     "grounding.pocket.tower": {"grounding.models", "grounding.training"},
+    "grounding.pocket.looking": {"grounding.models", "grounding.training"},
     "grounding.pocket.make": {"grounding.models", "grounding.settings", "grounding.training"},
 }
 
