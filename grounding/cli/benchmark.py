@@ -23,30 +23,27 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from grounding.cli.model_options import ARITHMETIC, LOADING, PATH, answer_tokens, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
-from grounding.inference.budget import BOXES, tokens_for
 from grounding.processes import is_first, together
 from grounding.samples import Dataset, open_dataset, read_dataset
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
-FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
-ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype", "image_size")
-MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *ARITHMETIC)
+NEED_MODEL = ("constrain", "with_base", *LOADING)
 
 
 @click.command(name="benchmark")
-@click.option("--data", type=FOLDER, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
-@click.option("--model", type=FOLDER, metavar="DIR", help="Checkpoint that answers.")
-@click.option("--adapter", type=FOLDER, metavar="DIR", help="PEFT adapter on it.")
-@click.option("--predictions", type=FOLDER, metavar="FILE.jsonl", help="Answers made before, by any model.")
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Report folder.")
-@click.option("--images", type=FOLDER, metavar="DIR", help="Image root, in place of the manifest's.")
+@click.option("--data", type=PATH, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
+@model_options
+@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="Answers made before, by any model.")
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="Report folder.")
+@click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
 @click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
@@ -59,21 +56,8 @@ MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *AR
     help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
 )
 @click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
-@click.option(
-    "--base-predictions", type=FOLDER, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline."
-)
+@click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
-@click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in an answer.")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
-@click.option("--constrain", is_flag=True, help="Allow only answers that can be read; the report says so.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
-@click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
-@click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
-@click.option("--tokenizer", type=FOLDER, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
-@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
-@click.option("--image-size", type=click.IntRange(1), metavar="N", help="In pixels. Default: the adapter's or model's.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
@@ -139,7 +123,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if options["model"] is not None and options["dialect"] != COGVLM.name:
         raise InputError("--dialect is about predictions files; the model here writes CogVLM's.", where="--dialect")
     if options["model"] is None:
-        useless = [f"--{name.replace('_', '-')}" for name in MODEL_OPTIONS if options[name]]
+        useless = [f"--{name.replace('_', '-')}" for name in NEED_MODEL if options[name]]
         if useless:
             raise InputError(f"{', '.join(useless)} need --model.", where="grounding benchmark")
     elif options["allow_missing"] and options["base_predictions"] is None:
@@ -186,20 +170,10 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     from grounding.evaluation.predict import check_images, fingerprint_of, predict
 
     check_images(dataset, follow_links=options["follow_links"])  # before minutes of loading
-    from grounding.models.loading import load_model
-    from grounding.models.quantization import say_quantized
-
     with bar("Loading the model", None):
-        loaded = load_model(
-            options["model"],
-            **{name: options[name] for name in MODEL_OPTIONS if name not in ("constrain", "with_base")},
-        )
-    for warning in loaded.warnings if is_first() else ():
-        click.echo(f"Warning: {warning}", err=True)
-    if options["quantization"] and is_first():
-        click.echo(say_quantized(loaded.model), err=True)
+        loaded = load(options)
     settings = {name: options[name] for name in ARITHMETIC}
-    max_new_tokens = tokens_for(options["max_new_tokens"], options["max_boxes"])
+    max_new_tokens = answer_tokens(options)
     constrain = options["max_boxes"] if options["constrain"] else None
     settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
 

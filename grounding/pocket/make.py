@@ -1,4 +1,4 @@
-"""Makes the embedded model from nothing: draws, trains tower and whole by `grounding finetune`, writes the checkpoint.
+"""Makes the embedded model from nothing: draws, trains tower and decoder apart, then the whole by `grounding finetune`.
 
     python -m grounding.pocket.make runs/pocket
 
@@ -25,9 +25,18 @@ from grounding.models.loading import LoadedModel, build_model, load_model
 from grounding.models.tokenizers import load_tokenizer
 from grounding.pocket import checkpoint_folder
 from grounding.pocket.folder import Drawing, read_drawing, write_drawing
+from grounding.pocket.looking import LookingSettings, train_looking
 from grounding.pocket.questions import Asking
-from grounding.pocket.tower import TowerSettings, Views, patch_targets, set_positions, train_tower
+from grounding.pocket.tower import (
+    TowerSettings,
+    Views,
+    patch_targets,
+    set_positions,
+    to_pixel_values,
+    train_tower,
+)
 from grounding.pocket.vocabulary import make_tokenizer
+from grounding.samples import atomic_path, read_samples, write_samples
 
 MAKING = Path(__file__).with_name("making.yaml")
 
@@ -36,8 +45,8 @@ def draw(out: Path, making: Mapping[str, Any]) -> None:
     """All scenes, each set in `out/data/NAME`."""
     for name, settings in making["drawings"].items():
         asking = {file: Asking(**way) for file, way in settings["asking"].items()}
-        rest = {key: value for key, value in settings.items() if key != "asking"}
-        write_drawing(out / "data" / name, Drawing(**{**rest, "objects": tuple(rest["objects"])}), asking)
+        drawing = Drawing(**{key: value for key, value in settings.items() if key != "asking"})
+        write_drawing(out / "data" / name, drawing, asking)
 
 
 def fresh(out: Path, making: Mapping[str, Any]) -> LoadedModel:
@@ -55,6 +64,17 @@ def fresh(out: Path, making: Mapping[str, Any]) -> LoadedModel:
     )
 
 
+def scale_inputs(model: torch.nn.Module, *, words: float, patches: float) -> None:
+    """Multiplies the fresh word vectors and what the projector gives.
+
+    Drawn as small as matrices are, a word is drowned by what the first layer adds to it, and nothing behind that layer
+    can look for it in the picture.
+    """
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(words)
+        model.model.vision.linear_proj.dense_4h_to_h.weight.mul_(patches)
+
+
 def views(path: Path, patches: int, most: int | None = None) -> Views:
     """The pictures of a drawn set and what their patches show, `patches` to a side."""
     pictures, objects = read_drawing(path, most)
@@ -70,20 +90,44 @@ def tower_stage(out: Path, making: Mapping[str, Any]) -> Path:
     loaded = fresh(out, making)
     tower, config = loaded.model.model.vision, loaded.model.config
     settings = dict(making["tower"])
-    drawing, questions = settings.pop("drawing"), settings.pop("questions")
+    data = settings.pop("data")
     patches = config.vision.image_size // config.vision.patch_size
     set_positions(tower)
     found = train_tower(
         tower,
         config.hidden_size,
-        views(out / "data" / drawing / f"{questions}.jsonl", patches),
+        views(out / "data" / data, patches),
         views(out / "data/val/bare.jsonl", patches),
         TowerSettings(**settings),
         lambda line: note(out, line),
     )
     note(out, f"tower done {found}")
+    scale_inputs(loaded.model, **making["input_scales"])
     write_checkpoint(loaded, folder)
     return folder
+
+
+def looking_stage(out: Path, making: Mapping[str, Any], start: Path) -> Path:
+    """The checkpoint whose decoder knows what to look for and not yet how to say where, in `out/looking`."""
+    folder = out / "looking"
+    if folder.exists():
+        return folder
+    loaded = load_model(start, dtype="float32", device="cpu", attention="eager")
+    settings = dict(making["looking"])
+    pictures, objects = read_drawing(out / "data" / settings.pop("data"), settings.pop("scenes"))
+    vectors = image_vectors(loaded.model.model.vision, torch.from_numpy(pictures))
+    train_looking(
+        loaded.model, loaded.processor, vectors, objects, LookingSettings(**settings), lambda line: note(out, line)
+    )
+    write_checkpoint(loaded, folder)
+    return folder
+
+
+@torch.no_grad()
+def image_vectors(tower: torch.nn.Module, pixels: torch.Tensor, batch: int = 100) -> torch.Tensor:
+    """uint8[n, S, S, 3] -> float32[n, P + 2, D], what the tower gives."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([tower(to_pixel_values(part)).float() for part in pixels.split(batch)])
 
 
 def write_checkpoint(loaded: LoadedModel, folder: Path) -> None:
@@ -106,14 +150,22 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def piece_settings(out: Path, making: Mapping[str, Any], piece: Mapping[str, Any], start: Path) -> dict[str, Any]:
     """The settings of one run of `grounding finetune`, from the weights in `start`."""
-    own = {key: value for key, value in piece.items() if key not in ("name", "train", "val")}
+    own = {key: value for key, value in piece.items() if key not in ("name", "train", "scenes", "val")}
     settings = merged(making["finetune"], own)
-    data = {
-        "train": [{"path": str(out / "data" / path)} for path in piece["train"]],
-        "val": str(out / "data" / piece["val"]),
-    }
+    train = part_of(out / "data" / piece["train"], *piece["scenes"])
+    data = {"train": str(train), "val": str(out / "data" / piece["val"])}
     place = {"output": str(out / "runs" / piece["name"]), "model": {"path": str(start)}, "data": data}
     return merged(settings, place)
+
+
+def part_of(path: Path, first: int, last: int) -> Path:
+    """The questions about scenes `first` to `last` - 1 of a set, in a file beside it."""
+    part = path.with_name(f"{path.stem}_{first}_{last}.jsonl")
+    if not part.exists():
+        chosen = [one for one in read_samples(path) if first <= int(Path(one.image or "").stem) < last]
+        with atomic_path(part) as unfinished:
+            write_samples(unfinished, chosen)
+    return part
 
 
 def run_pieces(out: Path, making: Mapping[str, Any], start: Path) -> Path:
@@ -162,7 +214,7 @@ def command(out: Path, path: Path, checkpoint: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     draw(out, making)
-    trained = run_pieces(out, making, tower_stage(out, making))
+    trained = run_pieces(out, making, looking_stage(out, making, tower_stage(out, making)))
     export(trained, checkpoint or checkpoint_folder())
 
 

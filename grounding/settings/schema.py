@@ -150,7 +150,7 @@ class DataSettings(Section):
 class LabelWeightSettings(Section):
     """How much a label token counts in the loss; 1 each is the plain loss."""
 
-    first: float = Field(default=1.0, ge=0, description="The first token of an answer: found or not found.")
+    first: float = Field(default=1.0, ge=0, description="All up to the first digit: found or not, and what.")
     hundreds: float = Field(default=1.0, ge=0, description="First digit of a coordinate.")
     tens: float = Field(default=1.0, ge=0, description="Second digit.")
     units: float = Field(default=1.0, ge=0, description="Third digit: near to noise while a net is young.")

@@ -1,4 +1,4 @@
-"""How much each label token counts in the loss, by its place in the answer: the first token, digits by their value.
+"""How much each label token counts in the loss, by its place in the answer: what stands first, digits by value.
 
 Knows label ids and which ids are digits; it does not know models or batches' other tensors.
 """
@@ -19,7 +19,8 @@ class LabelWeights(NamedTuple):
     """Weights of label tokens; 1 for those not named.
 
     Attributes:
-        first: of the first token of an answer, which says whether something was found.
+        first: of an answer's tokens up to its first digit, which say whether something was found, and what: later
+            digits can follow from earlier ones.
         hundreds, tens, units: of a coordinate's digits, which must be tokens of their own.
         digits: int64[10], the ids of the digits.
     """
@@ -38,8 +39,15 @@ class LabelWeights(NamedTuple):
         weights[digit & ~one_before] = self.hundreds
         weights[digit & one_before & ~two_before] = self.tens
         weights[digit & one_before & two_before] = self.units
-        weights[(labels != NO_LABEL) & ~_shifted(labels != NO_LABEL, 1)] = self.first
+        weights[_up_to_first(digit, labels != NO_LABEL)] = self.first
         return weights
+
+
+def _up_to_first(digit: Tensor, answer: Tensor) -> Tensor:
+    """bool[B, T] each -> where a token of an answer has no digit before it in the same answer."""
+    before = digit.cumsum(-1) - digit.long()
+    starts = answer & ~_shifted(answer, 1)
+    return answer & (before == (before * starts).cummax(-1).values)
 
 
 def _shifted(values: Tensor, columns: int) -> Tensor:

@@ -22,7 +22,8 @@ def test_each_place_has_its_weight() -> None:
     by_piece = found[2 : 2 + len(answer)]
     assert by_piece[0] == 3 and found[2 + len(answer)] == 1
     first_digit = pieces.index("0")
-    assert by_piece[first_digit : first_digit + 3] == pytest.approx([1.5, 0.5, 0.1])
+    assert by_piece[: first_digit + 1] == [3] * (first_digit + 1)
+    assert by_piece[first_digit + 1 : first_digit + 3] == pytest.approx([0.5, 0.1])
     assert by_piece[first_digit + 4 : first_digit + 7] == pytest.approx([1.5, 0.5, 0.1])
     assert found[-len(answer) :] == by_piece
 
