@@ -23,7 +23,7 @@ from data_tools.hardness import Hardness
 from data_tools.readers import reader_of
 from data_tools.ready import ready_samples, unique_ids
 from data_tools.reasons import REASONS
-from data_tools.records import Absence, Record, Source, Tally
+from data_tools.records import Absence, Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
@@ -122,15 +122,18 @@ def convert(
 
     absent = dict(zip((r.name for r in records), selection.absent_classes(records), strict=True))
     chosen: dict[str, Chosen] = {}
-    for split, members in splits.by_split(records).items():
-        chosen[split], found = _choose(members, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
+    members = splits.by_split(records)
+    for split, images in members.items():
+        chosen[split], found = _choose(images, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     samples: dict[str, list[Sample]] = {}
+    untouched: dict[str, dict[str, int]] = {}
     for split, asked in chosen.items():
-        ready, told = ready_samples(record for record in records if record.split == split)
+        ready, told = ready_samples(members[split], options.max_answer_tokens)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
         samples[split] += ready
+        untouched[split] = {"ready": len(ready)} if ready else {}
         tally += found + told
     samples = unique_ids(samples)
     if not any(samples.values()):
@@ -142,7 +145,7 @@ def convert(
         tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
         image_root = out.resolve() / tiling.FOLDER
     progress("counting and writing files", 0, None)
-    numbers = {split: {**stats.describe(samples[split]), **chosen[split].numbers} for split in samples}
+    numbers = {s: {**stats.describe(samples[s]), **chosen[s].numbers, **untouched[s]} for s in samples}
     counts = {"images_listed": listed, "splits": numbers}
     voice = voices.get(wording.TASK)
     answers = wording.answer_templates(voice.languages) if voice else {}
@@ -167,7 +170,7 @@ def _choose(
     options: Options,
     seed: str,
 ) -> tuple[Chosen, Tally]:
-    """What is asked of the images of a split: present and absent classes, tasks by their shares, caps."""
+    """What is asked of the images of a split: classes there and absent, phrases, tasks by their shares, caps."""
     hardness = Hardness(members, kinds, options.hard_negatives) if options.hard_negatives else None
     selected, tally = selection.select(members, absent, options.negatives, seed, hardness)
     view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike, numerous)
@@ -177,7 +180,13 @@ def _choose(
     numbers = {"not_found_wanted": selected.wanted, "not_found_drawn": drawn}
     if len(shares) > 1:
         numbers |= {"tasks_wanted": planned.wanted, "tasks_possible": planned.possible}  # type: ignore[dict-item]
-    return Chosen(questions, numbers), tally + capped
+    return Chosen(questions, numbers), tally + capped + _not_asked(members, shares)
+
+
+def _not_asked(members: Sequence[Record], shares: Mapping[Task, float]) -> Tally:
+    """Every phrase, where the one task that asks for phrases is not made."""
+    phrases = [] if wording.TASK in shares else [phrase for record in members for phrase in record.phrases]
+    return Tally.of(Finding("phrase_not_asked", phrase.place, phrase.text) for phrase in phrases)
 
 
 def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Voice:

@@ -6,11 +6,14 @@ Knows no format; answers with the value made plain, or with a reason of `data_to
 from __future__ import annotations
 
 import math
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 
 from data_tools.records import XYXY
+from grounding.samples import Lang
 
 LONGEST = 1 << 31  # px that no side of an image reaches
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
 def text_of(value: object) -> str | None:
@@ -84,3 +87,8 @@ def is_id(value: object) -> bool:
 def phrase_of(category: str) -> str:
     """The class name as asked for in a prompt: underscores become spaces, runs of blanks one space."""
     return " ".join(category.replace("_", " ").split())
+
+
+def lang_of(text: str) -> Lang:
+    """The language of someone's words: Chinese where there is a Chinese character among them, else English."""
+    return "zh" if _CHINESE.search(text) else "en"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from data_tools.entries import phrase_of
 from data_tools.readers.voc_lists import SPLITS
-from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally, fallen
+from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally, classes_in, fallen
 
 
 class Gathered(NamedTuple):
@@ -28,7 +28,7 @@ def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
     """Puts sources together. `absence`, where given, overrides what each source says of itself."""
     root = Path(os.path.commonpath([source.image_root.resolve() for source in sources]))
     findings: list[Finding] = []
-    annotated = {name for source in sources for record in source.records for name in _classes(record)}
+    annotated = {name for source in sources for record in source.records for name in classes_in(record)}
     drawn = {phrase_of(name) for name in annotated}
     records = [record for source in sources for record in _rooted(source, root, absence, drawn)]
     records = _merge_images(records, findings)
@@ -99,13 +99,19 @@ def _merged(group: Sequence[Record], findings: list[Finding]) -> Record:
         refused=frozenset().union(*(record.refused for record in group)),
         doubtful=any(record.doubtful for record in group),
         looked_for=frozenset().union(*(record.looked_for for record in group)),
-        absence=min((record.absence for record in group), key=_LEAST_KNOWN.index),
+        absence=_absence(group),
         not_exhaustive=frozenset().union(*(record.not_exhaustive for record in group)),
         split=splits[0] if splits else None,
     )
 
 
 _LEAST_KNOWN: tuple[Absence, ...] = ("none", "listed", "exhaustive")
+
+
+def _absence(group: Sequence[Record]) -> Absence:
+    """The weakest word of those who annotated classes: phrases or ready samples beside them take nothing from it."""
+    of_classes = [record for record in group if record.annotations or not (record.phrases or record.samples)]
+    return min((record.absence for record in of_classes or group), key=_LEAST_KNOWN.index)
 
 
 def _content(annotation: Annotation) -> tuple[object, ...]:
@@ -115,7 +121,7 @@ def _content(annotation: Annotation) -> tuple[object, ...]:
 def _merge_classes(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
     """Classes whose phrase is the same (red_car, red car) become one: the first of their names in sorted order."""
     looked_for = {record.looked_for for record in records}  # few sets, shared by many records
-    names = sorted({name for record in records for name in _classes(record)}.union(*looked_for))
+    names = sorted({name for record in records for name in classes_in(record)}.union(*looked_for))
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(phrase_of(name), name)
@@ -128,12 +134,6 @@ def _merge_classes(records: Sequence[Record], findings: list[Finding]) -> list[R
         return frozenset(renamed.get(category, category) for category in categories)
 
     return [_rename(record, renamed, names_of, findings) for record in records]
-
-
-def _classes(record: Record) -> Iterable[str]:
-    yield from (annotation.category for annotation in record.annotations)
-    yield from (phrase.category for phrase in record.phrases if phrase.category is not None)
-    yield from record.refused | record.not_exhaustive
 
 
 def _rename(

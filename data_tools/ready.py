@@ -1,6 +1,7 @@
 """Samples that a source holds already (conversations): put into the frame of their image as it was checked.
 
-Their prompts, labels and boxes go through unchanged. Also keeps the ids of a dataset apart. Knows no wording.
+Their prompts, labels and boxes go through unchanged, or not at all. Also keeps the ids of a dataset apart. Knows no
+wording, no shares of tasks and no caps.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from data_tools.records import Finding, Record, Tally
+from data_tools.stats import label_tokens
 from grounding.samples import Sample
 
 
-def ready_samples(records: Iterable[Record]) -> tuple[list[Sample], Tally]:
-    """The samples of checked records, each with the name, size and frame of its image."""
+def ready_samples(records: Iterable[Record], max_tokens: int | None = None) -> tuple[list[Sample], Tally]:
+    """The samples of checked records, each with the name, size and frame of its image.
+
+    Refused is one with a label of more than `max_tokens`, as `stats.label_tokens` counts them.
+    """
     samples: list[Sample] = []
     findings: list[Finding] = []
     for record in records:
         for sample in record.samples:
+            if max_tokens is not None and label_tokens(sample) > max_tokens:
+                findings.append(Finding("answer_too_long", record.place, sample.id))
+                continue
             assert record.size_wh is not None  # settled by the check of the images
             width, height = record.size_wh
             upright = record.upright

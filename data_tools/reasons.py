@@ -68,6 +68,10 @@ REASONS: dict[str, Rule] = {
     "phrase_of_several": Rule(
         "kept", "phrase", "the same words stand for another object of this image too; each is asked for by itself"
     ),
+    "phrase_unwritable": Rule(
+        "refused", "phrase", 'its words make the label unreadable (like boxes or "not found"): no sample'
+    ),
+    "phrase_not_asked": Rule("refused", "phrase", "phrase_to_boxes, which asks for phrases, is not among --tasks"),
     "repeated_phrase": Rule("kept", "phrase", "the same words for the same boxes stand there before; both count"),
     "malformed_sample": Rule("refused", "sample", "a prompt with its answer that no sample can be made of"),
     "unwritable_box": Rule("refused", "sample", "one of the boxes that belong into its text was refused"),
@@ -150,7 +154,7 @@ REASONS: dict[str, Rule] = {
         "mended", "sample", "its answer would be longer than --max-answer-tokens: asked for step by step (next_box)"
     ),
     "answer_too_long": Rule(
-        "refused", "sample", "its answer would be longer than --max-answer-tokens (with next_box it would be split)"
+        "refused", "sample", "its answer is longer than --max-answer-tokens (next_box splits those about classes)"
     ),
     "given_too_long": Rule(
         "refused",
@@ -165,7 +169,7 @@ REASONS: dict[str, Rule] = {
         "refused", "annotation", "a tile shows too little of it: its class is neither present nor absent in that tile"
     ),
     "not_tiled": Rule(
-        "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image: no tile gets it"
+        "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image, which is cut into tiles"
     ),
     # Splits.
     "not_in_lists": Rule("refused", "image", "ImageSets/Main has lists and none of them names it"),

@@ -91,6 +91,13 @@ class Finding(NamedTuple):
     found: str = ""
 
 
+def classes_in(record: Record) -> set[str]:
+    """Classes that are in the image, or may be: annotated, kept or refused, or of a phrase."""
+    drawn = {annotation.category for annotation in record.annotations}
+    named = {phrase.category for phrase in record.phrases if phrase.category is not None}
+    return drawn | named | record.refused | record.not_exhaustive
+
+
 def fallen(record: Record) -> list[Finding]:
     """What falls with a refused image: each annotation, phrase and sample of it."""
     return [

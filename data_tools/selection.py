@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
-from data_tools.records import Finding, Phrase, Record, Tally
+from data_tools.records import Finding, Phrase, Record, Tally, classes_in
 from grounding.samples import Task
 
 
@@ -97,13 +97,13 @@ def absent_classes(records: Sequence[Record]) -> list[list[str]]:
     """
     drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
     looked_for = {record.looked_for for record in records}  # few sets, shared by many records
-    named = {category for record in records for category in _annotated(record)}.union(*looked_for)
+    named = {category for record in records for category in classes_in(record)}.union(*looked_for)
     keys = {category: phrase_of(category).casefold() for category in named}
     barred: dict[str, set[str]] = {}
     doubtful: set[str] = set()
     for record in records:
         image = record.digest or record.name
-        barred.setdefault(image, set()).update(keys[category] for category in _annotated(record))
+        barred.setdefault(image, set()).update(keys[category] for category in classes_in(record))
         if record.doubtful:
             doubtful.add(image)
     absent = []
@@ -177,10 +177,3 @@ def _fill(
         start = ends[which - 1] if which else 0
         filled.add((places[categories[which]][ticket - start], categories[which]))
     return filled
-
-
-def _annotated(record: Record) -> set[str]:
-    """Classes that are in the image, or may be."""
-    drawn = {annotation.category for annotation in record.annotations}
-    named = {phrase.category for phrase in record.phrases if phrase.category is not None}
-    return drawn | named | record.refused | record.not_exhaustive

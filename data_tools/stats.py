@@ -26,11 +26,10 @@ EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the hi
 
 
 def label_tokens(sample: Sample) -> int:
-    """Estimated tokens of the label with eos."""
-    words, cost = sample.label, 1
-    if sample.boxes:
-        words, groups = _GROUP.subn("", words)
-        cost += TOKENS_PER_BOX * len(sample.boxes) + groups
+    """Estimated tokens of the label with eos. Boxes are counted in the label: its truth may be unknown, or other."""
+    groups = _GROUP.findall(sample.label)
+    words = _GROUP.sub("", sample.label)
+    cost = 1 + sum(TOKENS_PER_BOX * (group.count(";") + 1) + 1 for group in groups)
     latin = sum(character.isascii() for character in words)
     return cost + math.ceil(latin / 3) + 3 * (len(words) - latin)
 

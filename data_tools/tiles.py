@@ -1,7 +1,8 @@
 """Images cut into overlapping tiles, so that small objects are large enough to be seen: records -> records of tiles.
 
 A box goes with a tile where the tile shows enough of it, cut at the tile's edge. Where it shows less, the class is
-neither present nor absent there. Knows no format and no prompt; opens images only to write the tiles.
+neither present nor absent there. Phrases and ready samples speak of the whole image: they stay where one tile is all
+of it. Knows no format and no prompt; opens images only to write the tiles.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ def cut(records: Sequence[Record], tiling: Tiling) -> tuple[list[Record], dict[s
     tiles: list[Record] = []
     for record in records:
         assert record.size_wh is not None  # settled by the check of the images
-        findings += [Finding("not_tiled", phrase.place, phrase.text) for phrase in record.phrases]
-        findings += [Finding("not_tiled", record.place, sample.id) for sample in record.samples]
         width, height = record.size_wh
+        if max(width, height) > tiling.side:
+            findings += [Finding("not_tiled", phrase.place, phrase.text) for phrase in record.phrases]
+            findings += [Finding("not_tiled", record.place, sample.id) for sample in record.samples]
+            record = replace(record, phrases=(), samples=())
         for y in _starts(height, tiling):
             for x in _starts(width, tiling):
                 tile = _tile(record, x, y, tiling, findings)
@@ -113,8 +116,6 @@ def _tile(record: Record, x: int, y: int, tiling: Tiling, findings: list[Finding
         name=name,
         size_wh=size_wh,
         annotations=tuple(kept),
-        phrases=(),
-        samples=(),
         refused=frozenset(refused),
         upright=False,
         digest=None if record.digest is None else f"{record.digest} {x} {y}",

@@ -7,13 +7,12 @@ is asked) alone: a prompt never tells the answer.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from data_tools.entries import phrase_of
+from data_tools.entries import lang_of, phrase_of
 from data_tools.names import ClassNames, names_in
 from grounding.errors import InputError
 from grounding.samples import LANGUAGES, Lang, Task
@@ -29,7 +28,6 @@ from grounding.text import (
 )
 
 TASK: Task = "phrase_to_boxes"
-CHINESE = re.compile(r"[\u3400-\u9fff]")  # a phrase that holds such a character is Chinese
 CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
@@ -116,7 +114,7 @@ def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str
 
 def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
     """How a phrase of the annotations is put: in its own language, where that is one of those to draw from."""
-    own = "zh" if CHINESE.search(phrase) else "en"
+    own = lang_of(phrase)
     languages = [language for language in voice.languages if language.lang == own] or voice.languages
     return Drawn(*draw_wording(languages, voice.seed, image, phrase), phrase)
 

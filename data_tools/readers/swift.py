@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from data_tools.entries import box_fault, four_numbers, text_of
+from data_tools.entries import box_fault, four_numbers, lang_of, text_of
 from data_tools.readers.documents import lines_of, read_bytes
 from data_tools.readers.image_files import guess_image_root, header_of, relative_name
 from data_tools.records import XYXY, Finding, Record, Source, Tally
@@ -26,7 +26,6 @@ from grounding.text import write_boxes
 
 PLACEHOLDER = re.compile(r"<ref-object>|<bbox>(?:\s*<bbox>)*")
 IMAGE = re.compile(r"<image>\n?")
-CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -228,6 +227,6 @@ def _sample(
         phrase=phrase,
         boxes=boxes,
         task=task,
-        lang="zh" if CHINESE.search(query.text) else "en",
+        lang=lang_of(query.text),
         history=history,
     )

@@ -22,7 +22,10 @@ def questions(view: View) -> list[Question]:
 def _is_known(record: Record) -> bool:
     if record.absence != "exhaustive" or record.doubtful or record.refused or record.not_exhaustive:
         return False
-    return all(is_whole(record, category) for category in _classes(record))
+    classes = _classes(record)
+    if any(phrase.category not in classes for phrase in record.phrases):
+        return False  # something is in the image that no annotation boxes
+    return all(is_whole(record, category) for category in classes)
 
 
 def _classes(record: Record) -> list[str]:

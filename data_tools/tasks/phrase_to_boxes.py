@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from data_tools.records import Finding
 from data_tools.selection import Question
-from data_tools.tasks.view import View
+from data_tools.tasks.view import View, spread
 from data_tools.tasks.whole import boxes_of, make_sample, size_of
 from data_tools.wording import Voice, draw, draw_for_phrase, reads_back
 from grounding.samples import Sample
@@ -16,7 +16,7 @@ from grounding.text import fill_answer, fill_prompt, write_boxes
 
 def questions(view: View) -> list[Question]:
     """Those selected."""
-    return list(view.selected)
+    return spread(view.selected, view.seed)
 
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
@@ -26,7 +26,7 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Findin
     drawn = draw_for_phrase(voice, record.name, words) if question.phrase else draw(voice, record.name, category)
     language, wording, clause, phrase = drawn
     if not reads_back(wording, phrase, voice.not_found):
-        return None, [Finding("class_unwritable", record.place, f"{words} in {wording.answer!r}")]
+        return None, [_unwritable(question, f"{words} in {wording.answer!r}")]
     boxes = _boxes(question) if question.present else []
     label, findings = language.not_found, []
     if question.present:
@@ -42,3 +42,9 @@ def _boxes(question: Question) -> list[list[float]]:
     if question.phrase is not None:
         return [list(box) for box in question.phrase.boxes_px]
     return boxes_of(question.record, question.category)
+
+
+def _unwritable(question: Question, found: str) -> Finding:
+    if question.phrase is not None:
+        return Finding("phrase_unwritable", question.phrase.place, found)
+    return Finding("class_unwritable", question.record.place, found)

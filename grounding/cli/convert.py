@@ -312,6 +312,7 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
     """What a user would rather know before training than after."""
+    shaped = options.caps != Caps() or options.tasks != line.Options().tasks
     for split, numbers in conversion.splits.items():
         if not numbers["samples"]:
             yield f"{split} has no sample; {split}.jsonl is empty."
@@ -323,6 +324,8 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
         for task, wanted in numbers.get("tasks_wanted", {}).items():
             if (possible := numbers["tasks_possible"][task]) < wanted:
                 yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
+        if shaped and (ready := numbers.get("ready", 0)):
+            yield f"{split} has {ready} samples as the source holds them: --tasks, shares and caps do not touch them."
         over = numbers["label_tokens"]["over_budget"]
         if over:
             yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."

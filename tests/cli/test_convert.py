@@ -11,7 +11,16 @@ from click.testing import CliRunner, Result
 from grounding.cli import convert as module
 from grounding.cli.main import group
 from grounding.samples import read_manifest
-from tests.data_tools.annotated import coco_box, coco_file, coco_image, voc_folder, voc_object, voc_xml
+from tests.data_tools.annotated import (
+    coco_box,
+    coco_file,
+    coco_image,
+    image,
+    jsonl_file,
+    voc_folder,
+    voc_object,
+    voc_xml,
+)
 
 
 @pytest.fixture
@@ -172,3 +181,15 @@ def test_bars_on_a_terminal(source: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert result.exit_code == 0, result.output
     assert "reading images" in result.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["samples"] > 0
+
+
+def test_shares_and_caps_are_said_not_to_touch_ready_samples(tmp_path: Path) -> None:
+    image(tmp_path, "a.png")
+    talk = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A dog."}]
+    lines = [{"id": str(number), "image": "a.png", "conversations": talk} for number in range(3)]
+    path = jsonl_file(tmp_path, "mine.jsonl", lines)
+    note = "train has 3 samples as the source holds them: --tasks, shares and caps do not touch them."
+    for options, said in (((), False), (("--max-per-image", 1), True), (("--tasks", "phrase_to_boxes,presence"), True)):
+        result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", *options)
+        assert result.exit_code == 0, result.output
+        assert (note in result.output) == said

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.entries import box_fault, class_name, clean_name, four_numbers, phrase_of, stated_size
+from data_tools.entries import box_fault, class_name, clean_name, four_numbers, lang_of, phrase_of, stated_size
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,10 @@ def test_class_names() -> None:
     assert class_name("_ _") is None
     assert class_name(3) is None
     assert phrase_of("bow_(decorative__ribbons)\n") == "bow (decorative ribbons)"
+
+
+@pytest.mark.parametrize(
+    ("text", "lang"), [("the left dog", "en"), ("左边的狗", "zh"), ("一 dog", "zh"), ("été", "en")]
+)
+def test_words_are_chinese_where_a_character_of_them_is(text: str, lang: str) -> None:
+    assert lang_of(text) == lang

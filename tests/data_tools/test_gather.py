@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.gather import gather
-from data_tools.records import Record, Source, Tally
+from data_tools.records import Phrase, Record, Source, Tally
+from data_tools.tasks.whole import is_whole
+from grounding.samples import Sample
 from tests.data_tools.annotated import box, record
 
 
@@ -76,3 +78,18 @@ def test_classes_that_no_one_drew_are_not_looked_for(tmp_path: Path) -> None:
     classes = frozenset({"red cat", "dog", "cow"})
     made = Source(records=records, tally=Tally(), image_root=tmp_path, inputs={}, classes=classes)
     assert [r.looked_for for r in gather([made], None).records] == [{"red cat", "dog"}] * 2
+
+
+def test_phrases_and_ready_samples_of_another_source_leave_annotated_classes_whole(tmp_path: Path) -> None:
+    phrase = Phrase(text="the left cat", boxes_px=((1.0, 1.0, 9.0, 9.0),), place="p", category="cat")
+    ready = Sample(id="x", image="1.png", width=40, height=30, prompt="?", label="!", boxes=None)
+    annotated = source(tmp_path, [record("1.png", box("cat"))])
+    for said in ({"phrases": (phrase,)}, {"samples": (ready,)}):
+        spoken = source(tmp_path, [record("1.png", **said)], absence="none")
+        for sources in ([annotated, spoken], [spoken, annotated]):
+            (both,) = gather(sources, None).records
+            assert (both.absence, both.looked_for, is_whole(both, "cat")) == ("exhaustive", {"cat"}, True)
+            assert len(both.phrases) + len(both.samples) == 1
+        assert gather([spoken, spoken], None).records[0].absence == "none"
+    in_part = source(tmp_path, [record("1.png", box("cat", 2, 2, 5, 5), phrases=(phrase,))], absence="none")
+    assert gather([annotated, in_part], None).records[0].absence == "none"

@@ -73,6 +73,13 @@ def test_groups_and_the_words_between_them_count() -> None:
     assert label_tokens(replace(two, label=f"cat: {text}; dog: {text}")) == 2 * 17 + 1 + 4  # twelve Latin characters
 
 
+def test_boxes_of_a_label_cost_the_same_where_its_truth_is_unknown_or_other() -> None:
+    told = sample(0, [[1.0, 1.0, 9.0, 9.0]] * 3, "It is at {}")
+    assert label_tokens(told) == 3 * 16 + 1 + 1 + 3
+    others: list[list[list[float]] | None] = [None, [], [[0.0, 0.0, 5.0, 5.0]]]
+    assert {label_tokens(replace(told, boxes=boxes)) for boxes in others} == {label_tokens(told)}
+
+
 def test_samples_that_ask_for_no_box_are_neither_found_nor_not_found() -> None:
     numbers = describe([replace(sample(0, [], category="cat"), boxes=None, label="Yes.", task="presence")])
     assert (numbers["found"], numbers["not_found"], numbers["classes"]) == (0, 0, {})

@@ -15,8 +15,8 @@ from data_tools.convert import Options, convert
 from data_tools.records import Phrase
 from data_tools.selection import absent_classes
 from data_tools.tiles import Tiling, cut, parse_tiling
-from grounding.samples import open_image, read_dataset
-from tests.data_tools.annotated import box, coco_box, coco_file, coco_image, record
+from grounding.samples import Sample, open_image, read_dataset
+from tests.data_tools.annotated import box, coco_box, coco_file, coco_image, image, json_file, record
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,25 @@ def test_what_a_tile_shows_of_a_box_decides() -> None:
 
 def test_what_speaks_of_the_whole_image_is_no_tile_s() -> None:
     phrase = Phrase(text="the left dog", boxes_px=((1.0, 1.0, 5.0, 5.0),), place="p")
-    tiles, _, tally = cut([record("a.jpg", box("dog"), phrases=(phrase,))], Tiling(20, 5))
-    assert all(not tile.phrases and not tile.samples for tile in tiles)
-    assert dict(tally.counts)["not_tiled"] == 1
+    ready = Sample(id="x", image="a.jpg", width=40, height=30, prompt="?", label="!", boxes=None)
+    image = record("a.jpg", box("dog"), phrases=(phrase,), samples=(ready,))
+    tiles, _, tally = cut([image], Tiling(39, 5))
+    assert len(tiles) == 2 and not any(tile.phrases or tile.samples for tile in tiles)
+    assert tally.counts["not_tiled"] == 2
+    (uncut,), _, tally = cut([image], Tiling(40, 5))
+    assert (uncut.phrases, uncut.samples, dict(tally.counts)) == (image.phrases, image.samples, {})
+
+
+def test_an_image_that_fits_in_one_tile_is_asked_for_its_phrases_too(tmp_path: Path) -> None:
+    image(tmp_path / "VG_100K", "5.jpg", (40, 30))
+    image(tmp_path / "VG_100K", "6.jpg", (90, 30), colour=1)
+    region = {"phrase": "a clock", "x": 1, "y": 2, "width": 5, "height": 6}
+    source = json_file(tmp_path, "region_descriptions.json", [{"id": n, "regions": [region]} for n in (5, 6)])
+    made = convert([("train", source)], tmp_path / "out", Options(format="visual_genome", tiles="40"))
+    (sample,) = made.samples["train"]
+    assert (sample.image, sample.phrase, sample.boxes) == ("VG_100K/5.jpg/0_0.png", "a clock", [[1, 2, 6, 8]])
+    assert open_image(tmp_path / "out" / "tiles", sample).size == (40, 30)
+    assert made.manifest.refusals == {"not_tiled": 1}
 
 
 def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:

@@ -180,3 +180,21 @@ def test_what_is_no_conversation_is_told(tmp_path: Path) -> None:
         open_conversations(tmp_path, None, {})
     with pytest.raises(ManyErrors):
         open_conversations(jsonl_file(tmp_path, "x.jsonl", [{"id": "x"}, 5]), None, {})
+
+
+def test_answers_that_are_too_long_are_refused_and_counted_whatever_is_known_of_their_boxes(tmp_path: Path) -> None:
+    def line(name: str, answer: str, **more: Any) -> dict[str, Any]:
+        talk = [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": answer}]
+        return {"id": name, "image": "a.png", "conversations": talk, **more}
+
+    pair = "[[000,000,500,500;100,100,900,900]]"  # 33 tokens
+    known = {"width": 40, "height": 30, "boxes": [[0, 0, 20, 15], [4, 3, 36, 27]]}
+    lines = [line("long", pair), line("known", pair, **known), line("short", "[[000,000,500,500]]")]
+    source = jsonl_file(tmp_path, "mine.jsonl", lines)
+    image(tmp_path, "a.png")
+    options = Options(format="conversations", max_answer_tokens=30)
+    made = convert([("train", source)], tmp_path / "out", options)
+    assert [sample.id for sample in made.samples["train"]] == ["short"]
+    assert made.manifest.refusals == {"answer_too_long": 2}
+    assert made.splits["train"]["ready"] == 1
+    assert "ready" not in made.splits["val"]

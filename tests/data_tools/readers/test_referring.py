@@ -15,7 +15,7 @@ from data_tools.records import Source
 from grounding.errors import InputError
 from grounding.samples import read_dataset
 from grounding.text import read_boxes
-from tests.data_tools.annotated import SIZE, image, json_file
+from tests.data_tools.annotated import SIZE, coco_box, coco_file, coco_image, image, json_file
 
 
 def caption(number: Any, text: Any, name: str = "a.png", dataset: str = "refcoco", **more: Any) -> dict[str, Any]:
@@ -158,3 +158,24 @@ def test_visual_genome(tmp_path: Path) -> None:
     assert samples["sky"].boxes == [[0, 0, 8, 5]]
     assert samples["sky"].category is None
     assert made.manifest.counts["splits"]["train"]["classes"].keys() <= {"(no class)"}
+
+
+def test_phrases_are_counted_where_no_task_asks_for_them(tmp_path: Path) -> None:
+    read(tmp_path, [caption(0, "x"), caption(1, "y")], [referent(n, [1, 1, 5, 5]) for n in range(2)])
+    image(tmp_path, "a.png")
+    with pytest.raises(InputError, match=r"2 phrase\(s\) refused, phrase_not_asked"):
+        convert([(None, tmp_path)], tmp_path / "out", Options(format="referring", tasks=("presence", "next_box")))
+    made = convert([(None, tmp_path)], tmp_path / "out", Options(format="referring"))
+    assert "phrase_not_asked" not in made.tally.counts
+
+
+def test_phrases_beside_a_coco_file_leave_its_classes_to_every_task(tmp_path: Path) -> None:
+    read(tmp_path, [caption(0, "the left dog")], [referent(0, [1, 2, 9, 9])])
+    spoken = tmp_path / "finetune_refcoco_val.json"
+    coco = coco_file(tmp_path, [coco_image(7, "a.png")], [coco_box(7, 2, [1, 2, 9, 9])], draw=True)
+    tasks = ("phrase_to_boxes", "all_to_boxes", "next_box")
+    options = Options(format="auto", tasks=tasks, images=tmp_path)
+    for sources in ([coco, spoken], [spoken, coco]):
+        made = convert([("train", path) for path in sources], tmp_path / "out", options)
+        counts = made.splits["train"]["tasks"]
+        assert counts == {"all_to_boxes": 1, "next_box": 2, "phrase_to_boxes": 2}

@@ -270,3 +270,40 @@ def test_phrases_of_the_annotations_are_asked_for_as_they_are_and_by_one_task_al
         ("a dark cell", "en", "rbc", 1),
         ("两个细胞", "zh", None, 2),
     ]
+
+
+def phrase(text: str, category: str | None = None) -> Phrase:
+    return Phrase(text=text, boxes_px=((1.0, 1.0, 9.0, 9.0),), place=f"at {text}", category=category)
+
+
+def test_a_small_share_of_phrase_to_boxes_is_spread_over_images_by_the_seed() -> None:
+    texts = tuple(phrase(f"thing {number}") for number in range(4))
+    shown = view(*(image(f"{n:02d}.png", box("rbc"), looked_for=frozenset(), phrases=texts) for n in range(40)))
+    shares = parse_shares(["box_to_phrase", "phrase_to_boxes=0.5"])
+    drawn = {seed: plan(shares, shown._replace(seed=seed)).questions for seed in "01"}
+    for seed, questions in drawn.items():
+        names = [q.record.name for q in questions if q.task == "phrase_to_boxes"]
+        assert len(names) == 20
+        assert len(set(names)) > 12  # 15.9 of 40 on average, and 4 were the first taken by name
+        assert max(names) > "19.png"
+        assert questions == plan(shares, shown._replace(seed=seed)).questions
+    assert drawn["0"] != drawn["1"]
+    whole = plan(parse_shares(["phrase_to_boxes"]), shown)
+    assert whole.questions == list(shown.selected)
+
+
+def test_a_phrase_that_looks_like_boxes_is_refused_by_its_own_place() -> None:
+    like_boxes = phrase("[[000,000,001,001]]")
+    (question,) = TASKS["phrase_to_boxes"].questions(view(image("a.png", phrases=(like_boxes,))))
+    told = [TASKS["phrase_to_boxes"].sample(question, voice("phrase_to_boxes", seed)) for seed in range(30)]
+    refused = [found for sample, found in told if sample is None]
+    assert 0 < len(refused) < len(told)
+    assert {(f.reason, f.place) for found in refused for f in found} == {("phrase_unwritable", like_boxes.place)}
+
+
+@pytest.mark.parametrize(("category", "known"), [("rbc", 1), ("wbc", 0), (None, 0)])
+def test_not_all_is_told_where_a_phrase_points_to_something_of_no_annotated_class(
+    category: str | None, known: int
+) -> None:
+    spoken = image("a.png", box("rbc"), phrases=(phrase("it", category),))
+    assert len(TASKS["all_to_boxes"].questions(view(spoken))) == known
