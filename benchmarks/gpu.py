@@ -303,8 +303,8 @@ def _at_most(size: int | None, place: torch.device) -> Iterator[None]:
 
 
 def _free() -> None:
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 

@@ -76,6 +76,7 @@ def test_memory_is_measured_and_planned(config: CogVLMConfig, monkeypatch: pytes
 
 def test_a_card_without_room_is_said(config: CogVLMConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "KINDS", {"nf4": ("nf4", False)})
+    monkeypatch.setattr(gpu, "planned", lambda *_: 1)
     skipped: dict[str, str] = {}
     results = gpu.measure_memory(config, CPU, skipped, card=1000)
     assert "nf4, 8 prompts" in results and "nf4, the most prompts" not in results
@@ -92,6 +93,7 @@ def test_every_part_writes_its_table_and_says_what_it_left_out(tmp_path: Path, m
     monkeypatch.setattr(gpu, "check_backend", none_here)
     monkeypatch.setattr(gpu, "PROMPTS", (1, 2))
     monkeypatch.setattr(gpu, "ROUNDS", 1)
+    monkeypatch.setattr(gpu, "planned", lambda *_: 1)
     done = CliRunner().invoke(gpu.main, ["--small", "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "left out: nf4 with the tower: nf4 needs bitsandbytes" in done.output

@@ -1,44 +1,31 @@
-"""The pictures that `benchmarks/packed_learning.py` learns from, and how it compares runs of different speed."""
+"""The prompts that `benchmarks/packed_learning.py` learns from, and how it compares runs of different speed."""
 
 from __future__ import annotations
 
-import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from benchmarks.packed_learning import COLOURS, SHOWN, SIDE, Point, at, compared, draw_squares, write_data
+from benchmarks.packed_learning import SHOWN, WORDINGS, Point, at, compared, write_data
 from grounding.errors import InputError
+from grounding.pocket.scenes import draw_scenes
 from grounding.samples import read_dataset
 
 
-def test_boxes_are_where_the_squares_are() -> None:
-    for seed in range(20):
-        image, boxes = draw_squares(random.Random(seed))
-        painted = {
-            colour: [place for place in _places() if image.getpixel(place) == COLOURS[colour]] for colour in boxes
-        }
-        for colour, found in boxes.items():
-            inside = [(x, y) for x, y in _places() if any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in found)]
-            assert inside == painted[colour]
-        assert sum(map(len, boxes.values())) == 2
-
-
-def _places() -> list[tuple[int, int]]:
-    return [(x, y) for y in range(0, SIDE, 4) for x in range(0, SIDE, 4)]
-
-
-def test_no_picture_is_both_learned_and_asked(tmp_path: Path) -> None:
-    write_data(tmp_path / "data", train=150, val=20)
-    pictures = {
-        split: {
-            Image.open(tmp_path / "data" / str(sample.image)).tobytes()
-            for sample in read_dataset(tmp_path / "data" / f"{split}.jsonl").samples
-        }
-        for split in ("train", "val")
-    }
-    assert pictures["val"] and not pictures["train"] & pictures["val"]
+def test_every_prompt_is_either_learned_or_kept_back(tmp_path: Path) -> None:
+    write_data(tmp_path / "data", 12)
+    train, val = (read_dataset(tmp_path / "data" / f"{split}.jsonl").samples for split in ("train", "val"))
+    asked = Counter((sample.image, sample.category) for sample in val)
+    learned = Counter((sample.image, sample.category) for sample in train)
+    assert asked.keys() == learned.keys()
+    assert set(asked.values()) == {1} and set(learned.values()) == {len(WORDINGS) - 1}
+    assert len({sample.prompt.replace(str(sample.category), "") for sample in val}) == len(WORDINGS)
+    assert sum(not sample.boxes for sample in val) == len(val) / 2
+    scenes = draw_scenes(12, seed=0)
+    for sample in val:
+        drawn = scenes[int(Path(str(sample.image)).stem)].objects
+        assert sample.boxes == [list(one.xyxy_px) for one in drawn if one.category == sample.category]
 
 
 def run_of(seconds: float, gain: float) -> list[Point]:
