@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from msgspec.structs import replace
 from safetensors.torch import load_file
@@ -63,6 +65,19 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
+def launched(folder: Path, runs: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Two processes that do what `two_processes` says."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tests.two_processes"]
+    return subprocess.run(
+        [*launcher, str(folder), runs],
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, a base, and what two processes left; `errors.txt` is what they said at last."""
@@ -91,10 +106,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.json").write_text(json.dumps(value))
     alone = CliRunner().invoke(group, [*words, "--out", str(folder / "alone"), "--data", str(folder / "asked.jsonl")])
     assert alone.exit_code == 0, alone.output
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tests.two_processes"]
-    finished = subprocess.run(
-        [*launcher, str(folder)], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=600
-    )
+    finished = launched(folder, "runs")
     assert (folder / "shared" / "report.json").is_file(), finished.stderr
     assert finished.returncode != 0
     (folder / "errors.txt").write_text(finished.stderr)
@@ -184,3 +196,18 @@ def test_an_error_of_one_process_is_told_once_and_ends_all(folder: Path) -> None
     assert not (folder / "failed" / "predictions.jsonl").exists()
     kept = list((folder / "failed").glob(".predictions.*.1-of-2.unfinished.jsonl"))
     assert len(kept) == 1, "the first process's answers are kept"
+
+
+def test_weights_spread_by_the_shipped_fsdp_file_learn_the_same(folder: Path) -> None:
+    shipped = yaml.safe_load((REPOSITORY / "configs" / "launch" / "fsdp.yaml").read_text())["fsdp_config"]
+    environment = {key.upper().replace("LAYER_CLS", "CLS"): str(value) for key, value in shipped.items()}
+    settings = settings_of(folder, "spread", {"evaluation": {"samples": 0}})
+    (folder / "spread.json").write_text(json.dumps({"spread": {"settings": settings}}))
+    finished = launched(folder, "spread", ACCELERATE_USE_FSDP="true", **environment)
+    assert finished.returncode == 0, finished.stderr
+    assert (folder / "spread" / "checkpoints" / "checkpoint-5" / "pytorch_model_fsdp.bin").is_file(), "it was spread"
+    assert {path.suffix for path in (folder / "spread" / "adapter").iterdir()} <= {".json", ".safetensors", ".md"}
+    whole, spread = weights(folder / "lora-2"), weights(folder / "spread")
+    assert whole.keys() == spread.keys()
+    for key, tensor in whole.items():
+        assert (spread[key] - tensor).norm() <= 1e-5 * tensor.norm(), key

@@ -1,8 +1,9 @@
 """What two processes of one run do for `test_processes`, which starts them and looks at what they leave:
 
-torchrun --nproc-per-node 2 -m tests.two_processes FOLDER
+torchrun --nproc-per-node 2 -m tests.two_processes FOLDER RUNS
 
-Trains as FOLDER/runs.json says, answers FOLDER's benchmark, and ends with an error that one process alone meets.
+Trains as FOLDER/RUNS.json says. Behind the runs of `runs` it answers FOLDER's benchmark, and ends with an error that
+one process alone meets.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+from transformers import TrainerCallback, TrainingArguments
 
 from grounding.cli.finetune import evaluate_factory
 from grounding.cli.main import group
 from grounding.errors import RunError
 from grounding.processes import count, ending_all, gathered, number
 from grounding.settings import FinetuneSettings
+from grounding.training import run as run_module
+from grounding.training.build import training_arguments
 from grounding.training.run import run
+from grounding.training.spread import spreads_weights
 from grounding.training.trainer import GroundingTrainer
 
 
@@ -56,14 +62,26 @@ def train(settings: FinetuneSettings, callbacks: list[TrainerCallback]) -> list[
     return said
 
 
-def main(folder: Path) -> None:
+def fsdp_on_the_cpu(settings: FinetuneSettings) -> TrainingArguments:
+    """What accelerate keeps for GPUs, although torch and gloo spread weights over processes without any."""
+    arguments = training_arguments(settings)
+    assert arguments.device.type == "cpu"  # asking for it joins the processes
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    return arguments
+
+
+def main(folder: Path, runs: str) -> None:
     """All of it, one after the other."""
     torch.set_num_threads(1)
     assert count() == 2
+    if spreads_weights():
+        run_module.training_arguments = fsdp_on_the_cpu
     said = {}
-    for name, wanted in json.loads((folder / "runs.json").read_text()).items():
+    for name, wanted in json.loads((folder / f"{runs}.json").read_text()).items():
         settings = FinetuneSettings.model_validate(wanted["settings"])
         said[name] = gathered(train(settings, [CtrlC(*wanted["ctrl_c"])] if "ctrl_c" in wanted else []))
+    if runs != "runs":
+        return
     (folder / "said.json").write_text(json.dumps(said))
     words = json.loads((folder / "benchmark.json").read_text())
     group([*words, "--out", str(folder / "shared"), "--data", str(folder / "asked.jsonl")], standalone_mode=False)
@@ -74,4 +92,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     with ending_all():
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), sys.argv[2])

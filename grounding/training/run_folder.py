@@ -28,7 +28,7 @@ from grounding.settings import FinetuneSettings, differences, read_settings, set
 STATE_FILES = (
     *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
     *("optimizer*.bin", "optimizer_0", "pytorch_model_fsdp*"),  # FSDP
-    *("global_step*", "latest", "zero_to_fp32.py"),  # DeepSpeed
+    *("global_step*", "latest", "zero_to_*.py"),  # DeepSpeed
 )
 
 

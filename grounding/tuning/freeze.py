@@ -75,11 +75,11 @@ def to_float32(model: nn.Module) -> None:
 
 
 def count_parameters(model: nn.Module) -> ParameterCount:
-    """Trainable and total numbers, a shared tensor once and a 4-bit one at its unpacked size."""
+    """Trainable and total numbers, a shared tensor once, a 4-bit one at its unpacked size, one of ZeRO-3 whole."""
     trainable = total = 0
     for parameter in model.parameters():
         state = getattr(parameter, "quant_state", None)
-        size = state.shape.numel() if state is not None else parameter.numel()
+        size = state.shape.numel() if state is not None else getattr(parameter, "ds_numel", parameter.numel())
         total += size
         trainable += size if parameter.requires_grad else 0
     return ParameterCount(trainable, total)

@@ -44,10 +44,11 @@ class TokenLayout(NamedTuple):
     ) -> Tensor:
         """Each token [N, ...] through its own expert; [N, ...].
 
-        While gradients are recorded an expert without tokens still sees its empty slice, so that its parameters get a
-        gradient of zero instead of none (distributed training waits for every parameter).
+        An expert without tokens still sees its empty slice, so that its parameters get a gradient of zero instead of
+        none (distributed training waits for every parameter), and so that processes over which weights are spread ask
+        for the same ones. Only a decoding step spares itself that.
         """
-        if self.vision == 0 and not torch.is_grad_enabled():
+        if self.vision == 0 and self.columns == 1 and not torch.is_grad_enabled():
             return language_expert(tokens)
         vision_tokens, language_tokens = tokens.split([self.vision, len(tokens) - self.vision])
         return torch.cat([vision_expert(vision_tokens), language_expert(language_tokens)])
