@@ -6,8 +6,8 @@ Without a manifest the image root is the JSONL's own folder and no not-found sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         image_root: folder of the images, relative to the manifest.
         not_found: the not-found sentence by language, where one is set.
+        answers: the answer templates that labels of `phrase_to_boxes` were made from, by language (`{boxes}`,
+            `{phrase} is at {boxes}`); where none are named, the packaged ones.
         counts: at least `images` and `samples`.
         refusals: number of annotations or images left out, by reason.
         settings, versions: what the dataset was made with.
@@ -37,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     image_root: str
     not_found: dict[str, str] = {}
+    answers: dict[str, list[str]] = {}
     counts: dict[str, Any] = {}
     refusals: dict[str, int] = {}
     settings: dict[str, Any] = {}
@@ -53,12 +56,14 @@ class Dataset:
         image_root: folder that the samples' image paths are below; not looked at when the dataset is read.
         not_found: the not-found sentence by language, where the manifest sets one; to be handed to `read_boxes`.
         path: what was read.
+        answers: the answer templates by language, where the manifest names them.
     """
 
     samples: Sequence[Sample]
     image_root: Path
     not_found: dict[str, str]
     path: Path
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _manifest = msgspec.json.Decoder(Manifest)
@@ -68,7 +73,8 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest in a file.
 
     Raises:
-        InputError: the file cannot be read, is no manifest, or has a not-found sentence that says nothing.
+        InputError: the file cannot be read, is no manifest, or has a not-found sentence that says nothing, or an answer
+            template without boxes.
     """
     try:
         manifest = decode(read_whole(path), _manifest)
@@ -80,6 +86,11 @@ def read_manifest(path: Path) -> Manifest:
             raise InputError(f"`not_found` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
         if not any(character.isalnum() for character in sentence):
             raise InputError(f"`not_found.{lang}` is {sentence!r}; a sentence with letters is needed.", where=str(path))
+    for lang, answers in manifest.answers.items():
+        if lang not in LANGUAGES:
+            raise InputError(f"`answers` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
+        if wrong := [answer for answer in answers if answer.count("{boxes}") != 1]:
+            raise InputError(f"`answers.{lang}` has {wrong[0]!r}; {{boxes}} is needed once.", where=str(path))
     return manifest
 
 
@@ -127,4 +138,5 @@ def _dataset(path: Path, images: Path | None, read: Callable[[Path], Sequence[Sa
     samples = read(path)
     beside = path.parent / MANIFEST_NAME
     manifest = read_manifest(beside) if beside.exists() else Manifest(image_root=".")
-    return Dataset(samples, Path(images or path.parent / manifest.image_root), manifest.not_found, path)
+    root = Path(images or path.parent / manifest.image_root)
+    return Dataset(samples, root, manifest.not_found, path, manifest.answers)

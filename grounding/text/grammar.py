@@ -65,8 +65,13 @@ def in_order(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     if not len(cells):
         raise ValueError("there is no box to write; an absent object is answered with a not-found sentence")
+    return cells[reading_order(cells)]
+
+
+def reading_order(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[N], the order in which boxes int64[N, 4] in cells are written: by y0, then x0, y1, x1."""
     x0, y0, x1, y1 = cells.T
-    return cells[np.lexsort((x1, y1, x0, y0))]
+    return np.lexsort((x1, y1, x0, y0))
 
 
 def write_group(cells: NDArray[np.int64]) -> str:

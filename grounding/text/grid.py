@@ -115,3 +115,14 @@ GRID = Scale(CELLS, LAST_CELL)
 """CogVLM's, which everything is written in where no dialect is named."""
 
 to_grid, to_pixels, grid_ceiling = GRID.to_cells, GRID.to_pixels, GRID.ceiling
+
+
+def mirror_cells(xyxy_grid: ArrayLike) -> Cells:
+    """Cells int64[N, 4] of boxes in the picture mirrored left to right, from their cells in the picture as it is.
+
+    An end at the last cell is taken for the frame's edge, so a box may come out a cell off from `to_grid` of its
+    mirrored pixels.
+    """
+    x0, y0, x1, y1 = np.asarray(xyxy_grid, dtype=np.int64).reshape(-1, 4).T
+    ends = [np.where(x == LAST_CELL, 0, np.minimum(CELLS - x, LAST_CELL)) for x in (x1, x0)]
+    return np.stack([ends[0], y0, ends[1], y1], axis=1)

@@ -14,11 +14,12 @@ from PIL import Image
 
 from grounding.cli.main import group
 from grounding.evaluation.predictions import Prediction, write_predictions
+from grounding.models.adapter_notes import notes_of
 from grounding.models.loading import load_model
 from grounding.samples import Manifest, write_manifest, write_samples
 from grounding.text import DIALECTS, dialect_named
 from grounding.tuning.adapters import attach_lora, save_adapter
-from grounding.tuning.targets import Targets
+from grounding.tuning.targets import Targets, target_modules
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, sample
 from tests.inference.scripted import tiny_model
 
@@ -177,6 +178,23 @@ def test_with_an_adapter_the_base_can_answer_too(data: Path, checkpoint: Path, t
     base_file = alone / "predictions.jsonl"
     run(*call, "--adapter", tmp_path / "adapter", "--base-predictions", base_file, "--out", tmp_path / "third")
     assert report(tmp_path / "third")["metrics"] == report(out)["metrics"]
+
+
+def test_another_image_size_is_in_the_report_and_told_where_the_adapter_had_another(
+    data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    base = load_model(checkpoint, device="cpu").model
+    adapted = attach_lora(base, target_modules(base, "language"), rank=2, alpha=4)
+    save_adapter(adapted, tmp_path / "adapter", notes=notes_of(42, str(checkpoint)))
+    call = ["--data", data, "--model", checkpoint, "--adapter", tmp_path / "adapter", "--max-new-tokens", "3"]
+    assert "Warning" not in run(*call, "--out", tmp_path / "own").stderr
+    own = report(tmp_path / "own")["answers"]
+    assert (own["image_size"], own["warnings"]) == (42, [])
+    said = run(*call, "--image-size", "56", "--out", tmp_path / "other")
+    made = report(tmp_path / "other")
+    assert made["answers"]["image_size"] == 56
+    assert "trained on images of 42 pixels" in said.stderr and "trained on images of 42" in said.stdout
+    assert "trained on images of 42" in (tmp_path / "other/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

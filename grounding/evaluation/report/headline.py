@@ -126,6 +126,7 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
             f"{thousands(constrained)} answers were constrained (--constrain): nothing that cannot be read could be "
             "said, so the share of unparsable answers tells nothing about the model."
         )
+    said += report.get("answers", {}).get("warnings", [])
     dialect = report.get("dialect", {"name": "cogvlm"})
     if dialect["name"] != "cogvlm":
         said.append(f"The answers were read as {dialect['name']} writes boxes: {dialect['form']}.")

@@ -70,19 +70,11 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         cards: worst first.
         thumbnails: those inside go into the page, the others are named.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
-    script = _packaged("report.js")
+    script = packaged("report.js")
     # Only this script runs, whatever a phrase or an answer may hold.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     keys = {key: number for number, key in enumerate([*thumbnails.inside, *thumbnails.beside])}
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         report=report,
         metrics=report["metrics"],
         headline=headline_rows(report),
@@ -103,10 +95,23 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         thumbnails=thumbnails,
         number_of=keys,
         files=FILES,
-        style=Markup(_packaged("report.css")),
+        style=Markup(packaged("report.css")),
         script=Markup(script),
         script_hash=digest,
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    return environment.get_template(name)
 
 
 def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -156,5 +161,6 @@ def figure(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _packaged(name: str) -> str:
+def packaged(name: str) -> str:
+    """A file of the templates as it is."""
     return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
