@@ -142,7 +142,12 @@ class LoraStep:
 
 def planned(config: CogVLMConfig, settings: FinetuneSettings, prompts: int) -> int:
     """What `grounding plan` says of such a row, without the CUDA context, which no allocator counts."""
-    plan = make_plan(settings, config, Lengths(prompts * TEXT, prompts * LABELS))
+    longest = 1 + config.image_token_count + prompts * TEXT
+    training = settings.training.model_copy(
+        update={"effective_batch": 2 * prompts, "micro_batch": 1, "pack_tokens": longest}
+    )
+    row = settings.model_copy(update={"training": training})
+    plan = make_plan(row, config, Lengths(1 + TEXT, LABELS, prompts))
     return int(plan.training * (1 + SLACK))
 
 
