@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Overlap = Callable[[Any, Any], Floats]
 
-PAIRS_AT_ONCE = 200_000  # overlaps held in memory at a time
+PAIRS_AT_ONCE = 40_000  # overlaps worked on at a time: few enough for the processor's cache
 
 
 class Matches(NamedTuple):

@@ -85,7 +85,7 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample]]]:
 
 def _one_of_line(content: bytes) -> Sample:
     """The sample of a line that was looked at before and has one."""
-    if _HAS_CONVERSATIONS.search(content):
+    if _has_conversations(content):
         return _read_line(content.strip())[0]
     return _pair.decode(content)
 
@@ -98,9 +98,14 @@ def _read_line(content: bytes) -> list[Sample]:
     """
     if content.startswith(b"["):
         raise ValueError("found a JSON array; one JSON object a line is needed (JSONL)")
-    if _HAS_CONVERSATIONS.search(content):
+    if _has_conversations(content):
         return from_conversation(decode(content, _conversation, _ALLOWED))
     return [decode(content, _pair, _ALLOWED)]
+
+
+def _has_conversations(content: bytes) -> bool:
+    """Whether the line has that key; most have not even the word, which is quicker to see."""
+    return b'"conversations"' in content and _HAS_CONVERSATIONS.search(content) is not None
 
 
 def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs") -> None:

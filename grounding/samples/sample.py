@@ -89,9 +89,9 @@ def problems(sample: Sample) -> Iterator[str]:
     yield from _frame_problems(sample)
     for key, boxes in (("boxes", sample.boxes or []), ("ignore", sample.ignore)):
         for index, box in enumerate(boxes):
-            fault = _box_fault(box)
-            if fault:
-                yield f"`{key}[{index}]` is {box}, {fault}"
+            if len(box) == 4 and -math.inf < box[0] < box[2] < math.inf and -math.inf < box[1] < box[3] < math.inf:
+                continue
+            yield f"`{key}[{index}]` is {box}, {_box_fault(box)}"
     if sample.categories is not None:
         count = None if sample.boxes is None else len(sample.boxes)
         if count != len(sample.categories):
@@ -115,11 +115,8 @@ def _frame_problems(sample: Sample) -> Iterator[str]:
         yield f"`width` and `height` are {sample.width} and {sample.height}; both must be positive integers"
 
 
-def _box_fault(box: list[float]) -> str | None:
-    """Why four numbers are no true box; None where they are one."""
+def _box_fault(box: list[float]) -> str:
+    """Why these are no true box."""
     if len(box) != 4:
         return "four numbers x0, y0, x1, y1 are needed"
-    x0, y0, x1, y1 = box
-    if -math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf:
-        return None
     return "x0 < x1 and y0 < y1 are needed" if all(map(math.isfinite, box)) else "every number must be finite"

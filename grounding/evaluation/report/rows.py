@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,59 +22,91 @@ DIGITS = 4  # decimals of IoUs and pixels in the file
 ROWS_AT_ONCE = 1000  # few, so that what is made for them is gone before the garbage collector looks at it
 
 
-def sample_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """The rows, in the order of the data. A sample that asks for no box has status null and `exact_match`."""
+class _Head(msgspec.Struct, gc=False):
+    """What every row begins with: the sample, and its answer exactly as generated."""
+
+    id: str
+    image: str | None
+    task: str
+    lang: str
+    phrase: str | None
+    category: str | None
+    prompt: str
+    text: str | None
+    constrained: bool | None
+
+
+class TextRow(_Head, gc=False):
+    """The row of a sample that asks for no box."""
+
+    status: None
+    label: str
+    exact_match: bool
+
+
+class Row(_Head, gc=False):
+    """The row of a sample that asks for boxes.
+
+    Attributes:
+        status, reason: of the answer. outcome: what became of it, a key of `metrics.OUTCOMES`.
+        right: whether it is what `grec_50` asks for. quality: 0..1, to sort by.
+        first_iou: of the first counted box with the one true box; None where there are more or none.
+        ious: of each true box with the box matched to it.
+        boxes_px: the answered boxes; matched: the number of the true box of each, or None; left_out: for an ignored area.
+        true_px, ignore_px: as in the data.
+        refusals: `{"reason", "start", "end"}` of each part that could not be read.
+    """
+
+    status: str
+    reason: str | None
+    outcome: str
+    right: bool
+    quality: float
+    first_iou: float | None
+    ious: list[float]
+    boxes_px: list[list[float]]
+    matched: list[int | None]
+    left_out: list[bool]
+    true_px: list[list[float]]
+    ignore_px: list[list[float]]
+    refusals: list[dict[str, Any]]
+
+
+def sample_rows(evaluation: Evaluation) -> Iterator[Row | TextRow]:
+    """The rows, in the order of the data."""
     measured = _measured(evaluation)
     for sample, prediction in zip(evaluation.samples, evaluation.predictions, strict=True):
         yield _text_row(sample, prediction) if sample.boxes is None else _boxed_row(sample, prediction, next(measured))
 
 
 def rows_of(evaluation: Evaluation, places: Sequence[int]) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Some of the samples that ask for boxes, by their place among these, each with its row."""
+    """Some of the samples that ask for boxes, by their place among these, each with its row by key."""
     truth = evaluation.scored.truth
     predictions = pick(evaluation.predictions, truth.asked[list(places)].tolist())
     for place, sample, prediction in zip(places, pick(truth.samples, places), predictions, strict=True):
         (measured,) = _some_measured(evaluation, place, place + 1)
-        yield sample, _boxed_row(sample, prediction, measured)
+        yield sample, msgspec.structs.asdict(_boxed_row(sample, prediction, measured))
 
 
-def _head(sample: Sample, prediction: Prediction | None) -> dict[str, Any]:
-    return {
-        "id": sample.id,
-        "image": sample.image,
-        "task": sample.task,
-        "lang": sample.lang,
-        "phrase": sample.phrase,
-        "category": sample.category,
-        "prompt": sample.prompt,
-        "text": None if prediction is None else prediction.text,
-        "constrained": None if prediction is None else prediction.constrained,
-    }
+def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:
+    answer = (None, None) if prediction is None else (prediction.text, prediction.constrained)
+    phrase = (sample.phrase, sample.category, sample.prompt)
+    return (sample.id, sample.image, sample.task, sample.lang, *phrase, *answer)
 
 
-# The keys of what is measured, in the order of `_some_measured`.
-_KEYS = (
-    *("status", "reason", "outcome", "right", "quality", "first_iou"),
-    *("ious", "boxes_px", "matched", "left_out"),
-)
+def _boxed_row(sample: Sample, prediction: Prediction | None, measured: tuple[Any, ...]) -> Row:
+    *values, refusals = measured
+    parts = [refusal._asdict() for refusal in refusals]
+    return Row(*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts)
 
 
-def _boxed_row(sample: Sample, prediction: Prediction | None, measured: tuple[Any, ...]) -> dict[str, Any]:
-    row = _head(sample, prediction)
-    row.update(zip(_KEYS, measured[:-1], strict=True))
-    row["true_px"], row["ignore_px"] = sample.boxes, sample.ignore
-    row["refusals"] = [refusal._asdict() for refusal in measured[-1]]
-    return row
-
-
-def _text_row(sample: Sample, prediction: Prediction | None) -> dict[str, Any]:
-    text = None if prediction is None else prediction.text
-    measured = {"status": None, "label": sample.label, "exact_match": is_exact(sample, text)}
-    return _head(sample, prediction) | measured
+def _text_row(sample: Sample, prediction: Prediction | None) -> TextRow:
+    exact = is_exact(sample, None if prediction is None else prediction.text)
+    return TextRow(*_head(sample, prediction), None, sample.label, exact)
 
 
 def _measured(evaluation: Evaluation) -> Iterator[tuple[Any, ...]]:
-    """What was measured of each sample that asks for boxes, in order: values for `_KEYS`, and the refusals."""
+    """What was measured of each sample that asks for boxes, in order: values of a `Row` from `status` to `left_out`, and refusals."""
     count = len(evaluation.scored.status)
     for start in range(0, count, ROWS_AT_ONCE):
         yield from _some_measured(evaluation, start, min(start + ROWS_AT_ONCE, count))
