@@ -18,6 +18,7 @@ import click
 
 from grounding import __version__
 from grounding.errors import GroundingError
+from grounding.processes import ending_all, is_first_to_fail
 
 
 class Subcommand(NamedTuple):
@@ -28,12 +29,15 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "demo": Subcommand(
+        "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
+    ),
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
-    "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
+    "predict": Subcommand("grounding.cli.predict", "Find phrases in an image, or in a folder of them."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),
     "plan": Subcommand("grounding.cli.plan", "What a fine-tuning run will need: memory, tokens, steps."),
@@ -85,8 +89,13 @@ class LazyGroup(click.Group):
             if ctx.meta.get(DEBUG):
                 raise
             message, status = explain(error)
-            click.echo(message, err=True)
+            if is_first_to_fail():
+                click.echo(message, err=True)
             ctx.exit(status)
+        except click.ClickException:
+            if is_first_to_fail():
+                raise
+            ctx.exit(2)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -125,4 +134,7 @@ def main() -> None:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # PEFT asks transformers for a property by its older name.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-    group(prog_name="grounding")
+    # What DDP says of a gradient of one row, whose strides mean nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    with ending_all():
+        group(prog_name="grounding")

@@ -122,10 +122,12 @@ def draw_scenes(
     return [draw_scene(random.Random(f"{seed}/{index}"), size_wh=size_wh, objects=objects) for index in range(count)]
 
 
-def write_coco(folder: Path, scenes: Sequence[Scene]) -> Path:
-    """Writes `folder/images/*.png` and `folder/instances.json`; returns the path of the JSON file."""
-    ids = {category: number for number, category in enumerate(CATEGORIES, start=1)}
-    names = _save_images(folder / "images", scenes)
+def write_coco(
+    folder: Path, scenes: Sequence[Scene], *, categories: Sequence[str] = CATEGORIES, suffix: str = ".png"
+) -> Path:
+    """Writes `folder/images/*` and `folder/instances.json`; returns the path of the JSON file."""
+    ids = {category: number for number, category in enumerate(categories, start=1)}
+    names = _save_images(folder / "images", scenes, suffix)
     annotations = [
         {
             "image_id": image_id,
@@ -150,9 +152,9 @@ def write_coco(folder: Path, scenes: Sequence[Scene]) -> Path:
     return path
 
 
-def write_voc(folder: Path, scenes: Sequence[Scene], *, val_share: float = 0.2) -> Path:
+def write_voc(folder: Path, scenes: Sequence[Scene], *, val_share: float = 0.2, suffix: str = ".png") -> Path:
     """Writes a Pascal VOC folder (JPEGImages, Annotations, ImageSets/Main) with 1-based corners; returns the folder."""
-    names = _save_images(folder / "JPEGImages", scenes)
+    names = _save_images(folder / "JPEGImages", scenes, suffix)
     (folder / "Annotations").mkdir(parents=True, exist_ok=True)
     for name, scene in zip(names, scenes, strict=True):
         tree = ElementTree.ElementTree(_voc_element(name, scene))
@@ -195,9 +197,9 @@ def _placed(
     return None
 
 
-def _save_images(folder: Path, scenes: Sequence[Scene]) -> list[str]:
+def _save_images(folder: Path, scenes: Sequence[Scene], suffix: str) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
-    names = [f"scene_{index:05d}.png" for index in range(len(scenes))]
+    names = [f"scene_{index:05d}{suffix}" for index in range(len(scenes))]
     for name, scene in zip(names, scenes, strict=True):
         scene.image.save(folder / name)
     return names

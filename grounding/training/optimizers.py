@@ -32,10 +32,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.95),
     ) -> None:
-        muon = torch.optim.Muon(list(matrices), lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-        adamw = torch.optim.AdamW(list(others), lr=lr, weight_decay=0.0, betas=betas)
-        super().__init__([*muon.param_groups, *adamw.param_groups], {})
-        self.parts = {"muon": muon, "adamw": adamw}
+        inner, rest = list(matrices), list(others)
+        parts: dict[str, torch.optim.Optimizer] = {}
+        if inner:
+            parts["muon"] = torch.optim.Muon(inner, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        if rest:  # LoRA has matrices alone
+            parts["adamw"] = torch.optim.AdamW(rest, lr=lr, weight_decay=0.0, betas=betas)
+        super().__init__([group for part in parts.values() for group in part.param_groups], {})
+        self.parts = parts
         self._share_groups()
 
     def step(self, closure: Any = None) -> None:

@@ -59,3 +59,10 @@ def test_one_schedule_drives_both_before_and_after_loading() -> None:
     torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
     before = [parameter.detach().clone() for parameter in net.parameters()]
     assert all(map(torch.equal, before, train(net, optimizer, 2)))
+
+
+def test_matrices_alone_as_lora_has_them_learn_too() -> None:
+    net = Net()
+    before = net.inner.weight.detach().clone()
+    train(net, MuonWithAdamW([net.inner.weight], [], lr=1e-2), 2)
+    assert not torch.equal(before, net.inner.weight)
