@@ -7,8 +7,9 @@ grounding benchmark --data data/mine/test.jsonl --model checkpoints/cogvlm --ada
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,10 +26,12 @@ from rich.table import Table
 from grounding.cli.model_options import ARITHMETIC, LOADING, PATH, answer_tokens, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import evaluate
-from grounding.evaluation.predictions import Prediction, align, read_predictions
+from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
-from grounding.samples import Dataset, read_dataset
+from grounding.processes import is_first, together
+from grounding.samples import Dataset, open_dataset, read_dataset
+from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
@@ -45,6 +48,13 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
+@click.option(
+    "--dialect",
+    default=COGVLM.name,
+    show_default=True,
+    metavar="NAME",
+    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
+)
 @click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
@@ -57,22 +67,28 @@ def command(data: Path, out: Path, **options: Any) -> None:
 
     Every sample of --data is answered by --model (with --adapter, if given), or has its answer in --predictions.
     --out gets report.html, report.json, samples.jsonl and, with a model, predictions.jsonl. A run that was stopped goes
-    on where it was when the same command is given again.
+    on where it was when the same command is given again. Under torchrun, several GPUs share the samples.
     """
     _check(options)
-    whole = read_dataset(data, options["images"])
+    # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
+    whole = (open_dataset if options["model"] is None else read_dataset)(data, options["images"])
+    gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
     dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
     with _bars() as bar:
         if options["model"] is not None:
-            predictions, base, answers = _answer(whole, dataset, out, options, bar)
+            with together():
+                predictions, base, answers = _answer(whole, dataset, out, options, bar)
         else:
             predictions, base, answers = _read(whole, dataset, options)
+        if not is_first():
+            return
         with bar("Scoring", None):
             evaluation = evaluate(
                 dataset.samples,
                 predictions,
                 not_found=dataset.not_found,
                 protocol=options["protocol"],
+                dialect=options["dialect"],
                 seed=options["seed"],
                 base=base,
             )
@@ -103,6 +119,9 @@ def _check(options: Mapping[str, Any]) -> None:
     """Options that contradict each other, before anything is read."""
     if (options["model"] is None) == (options["predictions"] is None):
         raise InputError("give either --model or --predictions.", where="grounding benchmark")
+    dialect_named(options["dialect"])
+    if options["model"] is not None and options["dialect"] != COGVLM.name:
+        raise InputError("--dialect is about predictions files; the model here writes CogVLM's.", where="--dialect")
     if options["model"] is None:
         useless = [f"--{name.replace('_', '-')}" for name in NEED_MODEL if options[name]]
         if useless:
@@ -119,7 +138,8 @@ def _check(options: Mapping[str, Any]) -> None:
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
 
 
-Answers = tuple[list[Prediction | None], list[Prediction | None] | None, dict[str, Any]]
+Given = Sequence[Prediction | None]
+Answers = tuple[Given, Given | None, dict[str, Any]]
 Bar = Callable[[str, int | None], Any]
 
 
@@ -140,10 +160,9 @@ def _read(whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Answe
     )
 
 
-def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> list[Prediction | None]:
+def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Given:
     """One prediction for each sample measured; ids are held against the whole file, whatever --limit says."""
-    aligned = align(read_predictions(path), whole.samples, where=str(path), allow_missing=options["allow_missing"])
-    return aligned[: len(dataset.samples)]
+    return open_aligned(path, whole.samples, allow_missing=options["allow_missing"])[: len(dataset.samples)]
 
 
 def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, Any], bar: Bar) -> Answers:
@@ -158,11 +177,11 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     constrain = options["max_boxes"] if options["constrain"] else None
     settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
 
-    def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
+    def run(name: str, title: str, adapter: Path | None) -> Given:
         fingerprint = fingerprint_of(
             dataset,
             files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
-            settings={**settings, "device": str(loaded.model.device)},
+            settings={**settings, "device": loaded.model.device.type},
         )
         with bar(title, len(dataset.samples)) as progress:
             made = predict(
@@ -180,7 +199,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         return list(made)
 
     predictions = run("predictions.jsonl", "Answering", options["adapter"])
-    base: list[Prediction | None] | None = None
+    base: Given | None = None
     if options["with_base"]:
         with loaded.model.disable_adapter():
             base = run("base_predictions.jsonl", "Answering without the adapter", None)
@@ -194,6 +213,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         "predictions": str(out / "predictions.jsonl"),
         "template": loaded.processor.template_version,
         "image_size": loaded.processor.image_size,
+        "warnings": list(loaded.warnings),
         "device": str(model.device),
         "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "quantization": options["quantization"],
@@ -250,7 +270,7 @@ def _bars() -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not (console.is_terminal and is_first())) as bars:
 
         @contextmanager
         def bar(step: str, total: int | None) -> Iterator[Callable[[int], None]]:

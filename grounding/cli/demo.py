@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -124,7 +124,7 @@ class Demo:
 
     def stages(self) -> list[Stage]:
         """Everything there is to do, in order."""
-        stages = (
+        stages: tuple[tuple[str, str, list[Step], Callable[[], str]], ...] = (
             ("draw", "Drawing photographs of a domain that pocket never saw", self._drawing(), self._drawn),
             ("convert", "Converting their annotations", self._converting(), self._converted),
             ("before", "Measuring pocket as it is", self._measuring("before"), partial(self._found, "before")),

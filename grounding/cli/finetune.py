@@ -7,7 +7,6 @@ grounding finetune configs/tiny_cpu.yaml output=runs/mine
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.errors import RunError
+from grounding.processes import is_first
 from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     found = ", ".join(
         f"{key.removeprefix('eval_')} {value:.4g}" for key, value in result.metrics.items() if key != "eval_score"
     )
-    if os.environ.get("RANK", "0") != "0":
-        return  # the first of several processes speaks
+    if not is_first():
+        return
     click.echo(f"Result: {result.result}, the weights of step {result.best_step} of {result.steps}. {found}".rstrip())
     click.echo(f"Measure it: grounding benchmark --data TEST.jsonl {what} {result.result} --out REPORT")
 
@@ -104,6 +104,8 @@ def make_evaluate(
 ) -> Callable[[Any], dict[str, float]]:
     """A function from a model to what it finds in the dataset's samples: rates of the report, each 0..1.
 
+    Where several processes train, each answers a share of the samples, and all find the same.
+
     Args:
         dataset: samples that ask for boxes, all of them answered.
         batch_size: prompts at once. max_new_tokens: longest answer.
@@ -115,7 +117,8 @@ def make_evaluate(
     """
     from grounding.evaluation.evaluate import score
     from grounding.evaluation.predictions import Prediction
-    from grounding.inference.engine import Request, answer
+    from grounding.inference.engine import Request, answer, share_of
+    from grounding.processes import count, gathered, number
     from grounding.samples import Sample, image_key, open_image
 
     def request(sample: Sample) -> Request:
@@ -124,12 +127,13 @@ def make_evaluate(
 
     def evaluate(model: Any) -> dict[str, float]:
         requests = [request(sample) for sample in dataset.samples]
+        share = share_of(requests, batch_size, number(), count())
         try:
             answers = list(
                 answer(
                     model,
                     processor,
-                    requests,
+                    requests[share.start : share.stop],
                     batch_size=batch_size,
                     max_new_tokens=max_new_tokens,
                     progress=progress,
@@ -139,9 +143,12 @@ def make_evaluate(
             raise RunError(
                 f"While answering validation samples: {error} Here the setting is evaluation.batch."
             ) from error
+        everything = [given for part in gathered(answers) for given in part]
+        if progress and len(everything) > len(answers):
+            progress(len(everything) - len(answers))
         predictions = [
             Prediction(id=sample.id, text=given.text, scores=given.scores, finish=given.finish)
-            for sample, given in zip(dataset.samples, answers, strict=True)
+            for sample, given in zip(dataset.samples, everything, strict=True)
         ]
         return _rates(score(dataset.samples, predictions, not_found=dataset.not_found))
 

@@ -18,6 +18,7 @@ import click
 
 from grounding import __version__
 from grounding.errors import GroundingError
+from grounding.processes import ending_all, is_first_to_fail
 
 
 class Subcommand(NamedTuple):
@@ -88,8 +89,13 @@ class LazyGroup(click.Group):
             if ctx.meta.get(DEBUG):
                 raise
             message, status = explain(error)
-            click.echo(message, err=True)
+            if is_first_to_fail():
+                click.echo(message, err=True)
             ctx.exit(status)
+        except click.ClickException:
+            if is_first_to_fail():
+                raise
+            ctx.exit(2)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -128,4 +134,7 @@ def main() -> None:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # PEFT asks transformers for a property by its older name.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-    group(prog_name="grounding")
+    # What DDP says of a gradient of one row, whose strides mean nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    with ending_all():
+        group(prog_name="grounding")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.inference.budget import BOXES, tokens_for
+from grounding.processes import is_first
 
 if TYPE_CHECKING:
     from grounding.models.loading import LoadedModel
 
 PATH = click.Path(path_type=Path)
-ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype")
+ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype", "image_size")
 """What of it changes the numbers of an answer."""
 LOADING = ("adapter", "tokenizer", "device", *ARITHMETIC)
 """What `load_model` is told besides the checkpoint."""
@@ -35,6 +36,9 @@ _OPTIONS = (
     click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa."),
     click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer."),
     click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says."),
+    click.option(
+        "--image-size", type=click.IntRange(1), metavar="N", help="In pixels. Default: the adapter's or model's."
+    ),
 )
 
 
@@ -51,7 +55,7 @@ def answer_tokens(options: Mapping[str, Any]) -> int:
 
 
 def load(options: Mapping[str, Any]) -> LoadedModel:
-    """The model that the options name; says on stderr what was quantised.
+    """The model that the options name; says on stderr what was quantised, and what does not quite fit.
 
     Raises:
         InputError: something in the call or the files is wrong.
@@ -61,6 +65,8 @@ def load(options: Mapping[str, Any]) -> LoadedModel:
     from grounding.models.quantization import say_quantized
 
     loaded = load_model(options["model"], **{name: options[name] for name in LOADING})
-    if options["quantization"]:
+    for warning in loaded.warnings if is_first() else ():
+        click.echo(f"Warning: {warning}", err=True)
+    if options["quantization"] and is_first():
         click.echo(say_quantized(loaded.model), err=True)
     return loaded

@@ -59,6 +59,7 @@ class Asked(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line; draw only where --out says.")
 @click.option("--out", type=PATH, metavar="PATH", help="Picture (of a folder: folder of pictures) with the boxes.")
 @click.option("--no-draw", is_flag=True, help="Write no picture.")
+@click.option("--templates", type=PATH, metavar="FILE", help="Your own wordings, in place of the packaged ones.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 def command(
     image: Path,
@@ -77,7 +78,7 @@ def command(
     it as NAME.boxes.png, or where --out says. That nothing was found, or that the answer cannot be read, is an answer
     too: the exit status is 0. It is 1 where pictures of a folder could not be read; the others are answered.
     """
-    asked = _questions([*phrases, *_lines(phrase_file)], prompt, lang)
+    asked = _questions([*phrases, *_lines(phrase_file)], prompt, lang, options["templates"])
     if no_draw and out is not None:
         raise InputError("give either --out or --no-draw.", where="grounding predict")
     names = _pictures(image)
@@ -111,7 +112,7 @@ def _lines(path: Path | None) -> list[str]:
     return found
 
 
-def _questions(phrases: Sequence[str], prompt: str | None, lang: Lang | None) -> list[Asked]:
+def _questions(phrases: Sequence[str], prompt: str | None, lang: Lang | None, templates: Path | None) -> list[Asked]:
     """What is asked of every picture: the prompt as given, or each phrase in the first wording of its language."""
     if bool(phrases) == (prompt is not None):
         raise InputError("give either a PHRASE or --prompt (many phrases: --phrases FILE).", where="grounding predict")
@@ -119,11 +120,11 @@ def _questions(phrases: Sequence[str], prompt: str | None, lang: Lang | None) ->
         return [Asked(None, prompt, lang or _language(prompt))]
     if not all(phrase.strip() for phrase in phrases):
         raise InputError("a phrase is empty; say what to look for.", where="PHRASE")
-    return [_question(phrase, lang or _language(phrase)) for phrase in dict.fromkeys(phrases)]
+    return [_question(phrase, lang or _language(phrase), templates) for phrase in dict.fromkeys(phrases)]
 
 
-def _question(phrase: str, lang: Lang) -> Asked:
-    return Asked(phrase, fill_prompt(load_wordings("phrase_to_boxes", lang)[0], phrase), lang)
+def _question(phrase: str, lang: Lang, templates: Path | None) -> Asked:
+    return Asked(phrase, fill_prompt(load_wordings("phrase_to_boxes", lang, templates)[0], phrase), lang)
 
 
 def _language(text: str) -> Lang:
@@ -228,7 +229,7 @@ def _automaton(one: Asked, sentences: Mapping[str, str], options: Mapping[str, A
     if not options["constrain"]:
         return None
     sentence = options["not_found"] or NOT_FOUND[one.lang]
-    wordings = load_wordings("phrase_to_boxes", one.lang)
+    wordings = load_wordings("phrase_to_boxes", one.lang, options["templates"])
     return answer_automaton(wordings, one.phrase, [sentence], options["max_boxes"], sentences)
 
 

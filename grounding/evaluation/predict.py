@@ -17,12 +17,17 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from grounding.errors import InputError, ManyErrors, RunError
-from grounding.evaluation.predictions import Prediction, decode_line, encode_line
+from grounding.evaluation.predictions import Prediction, decode_line, encode_line, write_predictions
 from grounding.inference.budget import MAX_NEW_TOKENS
-from grounding.inference.engine import Answer, Request, answer
+from grounding.inference.engine import Answer, Request, answer, share_of
 from grounding.models.cogvlm.processor import CogVLMProcessor
+from grounding.processes import count, gathered, is_first, number
 from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
 from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
+
+# Tasks whose answer is one group of boxes or the not-found sentence, which is what an answer can be kept to. The others
+# may also answer with a group for each class, or say that there are no more.
+ONE_GROUP = ("phrase_to_boxes", "phrase_to_box")
 
 
 def predict(
@@ -38,29 +43,38 @@ def predict(
     follow_links: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Prediction]:
-    """Writes one prediction for each sample, in the order of the data.
+    """Writes one prediction for each sample, in the order of the data, and gives them back.
 
     Answers are written as they come to a hidden file beside `out_path` whose name carries the fingerprint; it takes the
     final name when all are there. A run that was killed and is called again with the same fingerprint keeps them.
 
+    Where several processes run (see `processes.together`), each answers a share of the samples into a hidden file of
+    its own, and the first writes what all have found: the same bytes as one process alone. As many processes, called
+    again, keep what they had.
+
     Args:
         fingerprint: of all that an answer depends on (see `fingerprint_of`).
-        constrain: keep answers to samples that ask for boxes to readable ones, with at most so many boxes.
-        progress: called with the number of answers that are there since the last call, kept ones first.
+        constrain: keep answers to samples that ask for boxes of one phrase to readable ones, of at most so many.
+        progress: called with the number of answers that are there since the last call: kept ones first, those of other
+            processes last.
 
     Raises:
-        InputError: missing images, or samples that the model's template cannot take, all named before any answer.
+        InputError: missing images, samples that the model's template cannot take, or labels in words that a constrained
+            answer could not have; all before any answer.
         RunError: out of memory, a full disk.
     """
-    samples = dataset.samples
     check_history(processor, dataset)
     check_images(dataset, follow_links=follow_links)
     out_path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = unfinished_path(out_path, fingerprint)
+    requests = [_request(sample, dataset, follow_links, constrain) for sample in dataset.samples]
+    check_words(dataset, requests)
+    share = share_of(requests, batch_size, number(), count())
+    samples, requests = dataset.samples[share.start : share.stop], requests[share.start : share.stop]
+    unfinished = unfinished_path(out_path, fingerprint, number(), count())
     kept = _keep(unfinished, samples)
     if progress and kept:
         progress(len(kept))
-    requests = [_request(sample, dataset, follow_links, constrain) for sample in samples[len(kept) :]]
+    requests = requests[len(kept) :]
     made = answer(model, processor, requests, batch_size=batch_size, max_new_tokens=max_new_tokens, progress=progress)
     predictions = list(kept)
     try:
@@ -70,13 +84,28 @@ def predict(
                 file.write(encode_line(predictions[-1]))
                 file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(out_path)
+        everything = _put_together(predictions, unfinished, out_path)
+        if progress and len(everything) > len(predictions):
+            progress(len(everything) - len(predictions))
     except OSError as error:
         raise RunError(
             f"{out_path}: the predictions could not be written ({error.strerror or error}). "
             f"{len(predictions)} answers are kept; the same command goes on with them."
         ) from error
-    return predictions
+    return everything
+
+
+def _put_together(own: list[Prediction], unfinished: Path, out_path: Path) -> list[Prediction]:
+    """All processes' predictions, in the order of the data, which the file then holds."""
+    if count() == 1:
+        unfinished.replace(out_path)
+        return own
+    everything = [one for share in gathered(own) for one in share]
+    if is_first():
+        write_predictions(out_path, everything)
+    gathered(None)  # no process gives its own up before they are written
+    unfinished.unlink()
+    return everything
 
 
 def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
@@ -92,6 +121,25 @@ def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
             f"template {processor.template_version!r} of this checkpoint has no place for them.",
             where=str(dataset.path),
             fix="Use a checkpoint with the template 'chat', or data without history.",
+        )
+
+
+def check_words(dataset: Dataset, requests: Sequence[Request]) -> None:
+    """Sees that a constrained answer may have the words of its label.
+
+    Raises:
+        InputError: it may not: the labels were made from templates that nothing here names.
+    """
+    pairs = zip(dataset.samples, requests, strict=True)
+    asked = [(one, request.automaton) for one, request in pairs if request.automaton is not None and one.boxes]
+    strange = [sample for sample, automaton in asked if not automaton.has_words_of(sample.label)]
+    if strange:
+        raise InputError(
+            f"{len(strange)} of {len(asked)} labels have words around their boxes that no constrained answer could "
+            f"have; the first is {strange[0].label!r} of sample {strange[0].id!r}.",
+            where=str(dataset.path),
+            fix="Labels from your own templates need a manifest.json that names these under `answers`, as `grounding "
+            "convert` writes it; or answer without --constrain.",
         )
 
 
@@ -138,9 +186,10 @@ def fingerprint_of(dataset: Dataset, *, files: Mapping[str, Path | None], settin
     return digest.hexdigest()
 
 
-def unfinished_path(out_path: Path, fingerprint: str) -> Path:
-    """Where the answers of an unfinished run are kept."""
-    return out_path.with_name(f".{out_path.stem}.{fingerprint[:16]}.unfinished{out_path.suffix}")
+def unfinished_path(out_path: Path, fingerprint: str, process: int = 0, processes: int = 1) -> Path:
+    """Where the answers of an unfinished run, or of one of its processes, are kept."""
+    share = f".{process + 1}-of-{processes}" if processes > 1 else ""
+    return out_path.with_name(f".{out_path.stem}.{fingerprint[:16]}{share}.unfinished{out_path.suffix}")
 
 
 def _stamp(path: Path | None) -> list[Any]:
@@ -181,15 +230,17 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
         return request
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
-    if constrain is not None:
-        automaton = answer_automaton(_wordings(sample.lang), sample.phrase, [sentence], constrain, dataset.not_found)
+    if constrain is not None and sample.task in ONE_GROUP:
+        answers = dataset.answers.get(sample.lang, ()) if sample.task == "phrase_to_boxes" else ()
+        wordings = _wordings(sample.task, sample.lang, tuple(answers))
+        automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)
 
 
 @cache
-def _wordings(lang: str) -> tuple[Wording, ...]:
-    """The packaged ones: a sample does not say which wording its prompt was made from."""
-    return load_wordings("phrase_to_boxes", lang)
+def _wordings(task: str, lang: str, answers: tuple[str, ...]) -> tuple[Wording, ...]:
+    """Those of the manifest, else the packaged ones: a sample does not say which wording its prompt was made from."""
+    return tuple(Wording("{phrase}", one) for one in answers) or load_wordings(task, lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

@@ -26,6 +26,21 @@ class Batch(NamedTuple):
     goes_on: Hashable | None
 
 
+def windows(images: Sequence[Hashable | None], size: int) -> Iterator[range]:
+    """The requests in their order, cut into ranges that are batched each for itself: of `size`, and of more where those
+    about one image stand side by side, which are never parted.
+
+    Args:
+        images: what each request is about; None: text only.
+    """
+    start = 0
+    for end in range(1, len(images) + 1):
+        whole = end == len(images) or images[end] is None or images[end] != images[end - 1]
+        if end == len(images) or (whole and end - start >= size):
+            yield range(start, end)
+            start = end
+
+
 def plan_batches(lengths: Sequence[int], images: Sequence[Hashable | None], batch_size: int) -> Iterator[Batch]:
     """Batches of all requests, each request once, without a place left empty but in the last batch of either kind.
 

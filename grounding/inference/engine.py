@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from grounding.errors import InputError, RunError
-from grounding.inference.batches import Batch, plan_batches
+from grounding.inference.batches import Batch, plan_batches, windows
 from grounding.inference.budget import MAX_NEW_TOKENS
 from grounding.inference.constrain import Constraint, TokenTexts
 from grounding.inference.decoding import Decoding, decode
@@ -107,9 +107,8 @@ def answer(
     model.eval()
     engine = _Engine(model, processor, max_new_tokens, decoding)
     try:
-        ahead = batch_size * BATCHES_AHEAD
-        for start in range(0, len(requests), ahead):
-            window = requests[start : start + ahead]
+        for numbers in _windows(requests, batch_size):
+            window = requests[numbers.start : numbers.stop]
             encoded = [_encode(processor, request) for request in window]
             lengths, images = [len(one) for one in encoded], [_image_key(request) for request in window]
             answers: dict[int, Answer] = {}
@@ -122,6 +121,21 @@ def answer(
             yield from (answers[index] for index in range(len(window)))
     finally:
         model.train(was_training)
+
+
+def share_of(requests: Sequence[Request], batch_size: int, process: int, processes: int) -> range:
+    """The requests that one of several processes answers; one behind the other, the shares are all requests.
+
+    They are cut where `answer` cuts them too, so that each batch is one that a single process would have made: the
+    answers are the same to the last bit, and requests about one image that stand side by side are never parted.
+    """
+    parts = list(_windows(requests, batch_size))
+    first, end = (len(parts) * number // processes for number in (process, process + 1))
+    return range(parts[first].start, parts[end - 1].stop) if first < end else range(0)
+
+
+def _windows(requests: Sequence[Request], batch_size: int) -> Iterator[range]:
+    return windows([_image_key(request) for request in requests], batch_size * BATCHES_AHEAD)
 
 
 def _encode(processor: CogVLMProcessor, request: Request) -> Encoded:

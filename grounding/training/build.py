@@ -6,22 +6,28 @@ The only place in this room, besides `run`, that sees settings.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from grounding.errors import InputError
+from grounding.models.adapter_notes import notes_of
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
-from grounding.models.loading import build_model, default_device, load_model
+from grounding.models.loading import build_model, load_model, usable_device
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
+from grounding.processes import PATIENCE
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings, LabelWeightSettings, read_architecture
 from grounding.training.optimizers import MuonWithAdamW, matrices_of
+from grounding.training.packing import row_budget
+from grounding.training.spread import spreads_weights
+from grounding.training.trainer import WriteModel
 from grounding.training.weights import LabelWeights, digit_ids
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
@@ -43,6 +49,15 @@ def with_revision(settings: FinetuneSettings) -> FinetuneSettings:
     return settings.model_copy(update={"model": model.model_copy(update={"revision": revision})})
 
 
+def with_row_budget(settings: FinetuneSettings, processor: CogVLMProcessor) -> FinetuneSettings:
+    """The settings with the tokens of a packed row, where they leave these to the image size."""
+    training = settings.training
+    if not training.pack or training.pack_tokens is not None:
+        return settings
+    budget = row_budget(processor.image_token_count)
+    return settings.model_copy(update={"training": training.model_copy(update={"pack_tokens": budget})})
+
+
 def make_model(
     settings: FinetuneSettings, datasets: Iterable[Dataset], checkpoint: Path | None
 ) -> tuple[PreTrainedModel, CogVLMProcessor]:
@@ -58,7 +73,8 @@ def make_model(
     model, full = settings.model, settings.tuning.method == "full"
     # What learns is float32: a whole network too, computing in bfloat16 by autocast where that is asked for.
     dtype = "float32" if full else model.dtype
-    device = torch.device("cpu") if model.device == "cpu" else default_device()
+    # Weights that are spread over the GPUs come by way of the CPU: whole, they may be too large for one.
+    device = torch.device("cpu") if model.device == "cpu" or spreads_weights() else usable_device(None)
     if model.path is not None:
         loaded = load_model(
             model.path,
@@ -70,6 +86,7 @@ def make_model(
             attention=model.attention,
             rope_dtype=model.rope_dtype,
             revision=model.revision,
+            image_size=model.image_size,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it
@@ -149,14 +166,15 @@ def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> Lab
     return LabelWeights(weights.first, weights.hundreds, weights.tens, weights.units, digit_ids(processor.tokenizer))
 
 
-def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> Callable[[Path], None]:
+def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> WriteModel:
     """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
+    notes = notes_of(processor.image_size, model.config._name_or_path) if isinstance(model, PeftModel) else None
 
-    def write(folder: Path) -> None:
+    def write(folder: Path, weights: Mapping[str, Tensor] | None) -> None:
         if isinstance(model, PeftModel):
-            save_adapter(model, folder)
+            save_adapter(model, folder, weights, notes=notes)
         else:
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=weights)
             processor.save_pretrained(folder)
 
     return write
@@ -183,6 +201,8 @@ def training_arguments(settings: FinetuneSettings) -> TrainingArguments:
     training = settings.training
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_cpu = settings.model.device == "cpu" or not torch.cuda.is_available()
+    if not on_cpu:
+        usable_device(None)
     arguments = TrainingArguments(
         output_dir=settings.output,
         # A batch of the loader is all that a process does in a step; the trainer takes it apart (see `collate`).
@@ -206,8 +226,9 @@ def training_arguments(settings: FinetuneSettings) -> TrainingArguments:
         dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
         label_names=["labels"],
-        # A batch without an image gives no gradient to the tower and the vision experts.
-        ddp_find_unused_parameters=True,
+        # Every batch gives every weight a gradient, of zero where nothing of it was used (see `collate` and `route`).
+        ddp_find_unused_parameters=False,
+        ddp_timeout=int(PATIENCE.total_seconds()),
         logging_strategy="no",
         eval_strategy="no",
         save_strategy="no",

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,9 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from grounding.processes import count, gathered
 from grounding.training.choice import evaluations_since_best
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder
+
+PASSED_ON = 2.0
+"""Seconds in which a launcher of several processes passes a Ctrl-C on that the terminal has told them already."""
 
 
 class Timetable(TrainerCallback):
@@ -47,7 +52,8 @@ class Timetable(TrainerCallback):
     ) -> None:
         self.every, self.evaluates, self.patience, self.log_every = every, evaluates, patience, log_every
         self.sampler, self.say = sampler, say
-        self.stop_asked = False
+        self.stop_asked: float | None = None  # when, on this process
+        self.stopping = False  # agreed on by all processes
         self.between_steps = True  # False while the optimiser is changing the weights
 
     def on_epoch_begin(
@@ -65,12 +71,14 @@ class Timetable(TrainerCallback):
         self.between_steps = True
         step, epoch = state.global_step, state.epoch or 0.0
         last = step >= state.max_steps
+        # A signal reaches processes at different times, perhaps in different steps: they stop together.
+        self.stopping = any(gathered(self.stop_asked is not None))
         due = epoch == int(epoch) if self.every == "epoch" else step % self.every == 0
         control.should_evaluate = self.evaluates and (last or due)
-        control.should_save = last or due or self.stop_asked
+        control.should_save = last or due or self.stopping
         # What was not yet logged is not in a checkpoint: a resumed run could not log it any more.
         control.should_log = control.should_save or step % self.log_every == 0
-        control.should_training_stop = last or self.stop_asked
+        control.should_training_stop = last or self.stopping
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         waited = evaluations_since_best(state.log_history)
@@ -87,9 +95,11 @@ class Timetable(TrainerCallback):
         def ask(signum: int, frame: FrameType | None) -> None:
             if os.getpid() != training_process:
                 return  # a process that loads images: it must go on until the step at hand has its batches
-            if self.stop_asked:
+            if self.stop_asked is not None:
+                if count() > 1 and time.monotonic() - self.stop_asked < PASSED_ON:
+                    return
                 raise KeyboardInterrupt
-            self.stop_asked = True
+            self.stop_asked = time.monotonic()
             self.say("Ctrl-C: finishing this step (and its evaluation), then saving. Once more stops at once.")
 
         if threading.current_thread() is not threading.main_thread():  # Python hands signals to the main thread only

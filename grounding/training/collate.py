@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.samples import TASKS
 from grounding.training.dataset import Example
 from grounding.training.packing import pack, rows_of
@@ -23,8 +24,9 @@ def collator(processor: CogVLMProcessor, *, rows_at_once: int | None = None, pac
     """A function from examples to right-padded batches that hold each of them once.
 
     `input_ids token_type_ids labels` are int64[B, T], with `attention_mask`, or `branch_ids` where rows are packed;
-    `pixel_values` float32[n, 3, S, S] holds the images of the rows that have one, in row order, and is left out where
-    none has; `tasks` int64[B, T] says of which of `samples.TASKS` each token is.
+    `pixel_values` float32[n, 3, S, S] holds the images of the rows that have one, in row order; with n = 0 the vision
+    tower runs on nothing, so that what is trained of it gets a gradient, of zero: processes wait for every one, and
+    the optimiser does the same for them as for one. `tasks` int64[B, T] says of which of `samples.TASKS` each token is.
 
     Args:
         rows_at_once: most rows of a batch; None puts all rows into one.
@@ -48,6 +50,11 @@ def _batch(rows: Sequence[Sequence[Example]], processor: CogVLMProcessor) -> Bat
     else:
         batch = pack(rows, processor)
     images = [pixels for row in rows if (pixels := row[0].pixels) is not None]
-    if images:
-        batch["pixel_values"] = torch.stack(images)
+    size = processor.image_size
+    batch["pixel_values"] = torch.stack(images) if images else torch.empty(0, 3, size, size)
     return batch
+
+
+def without_labels(batch: Batch) -> Batch:
+    """The batch with nothing to learn from it: its loss and all gradients are zero."""
+    return {**batch, "labels": torch.full_like(batch["labels"], NO_LABEL)}

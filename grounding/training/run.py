@@ -32,15 +32,17 @@ from grounding.training.build import (
     model_writer,
     training_arguments,
     with_revision,
+    with_row_budget,
 )
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
-from grounding.training.dataset import SampleDataset, picture_numbers, read_sources
+from grounding.training.dataset import Flips, SampleDataset, picture_numbers, read_sources
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
+from grounding.training.spread import check_spread, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
@@ -87,6 +89,8 @@ def run(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     arguments = training_arguments(settings)
+    if spreads_weights():
+        check_spread(settings)
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
@@ -99,9 +103,10 @@ def run(
     train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
     pictures, effective = picture_numbers(train), settings.training.effective_batch
-    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
+    settings = with_row_budget(settings, processor)
+    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     if settings.model.quantization != "none":
         say(say_quantized(model))
     with progress_bars() as bars:
@@ -122,6 +127,8 @@ def run(
             say(say_packing(pictures, settings, statistics))
             if val and (note := say_short_answers(settings, statistics)):
                 say(note)
+        if spreads_weights():
+            share_buffers(model)
         model = make_trainable(model, settings)
         say(say_trainable(model, settings))
         sampler = MixtureSampler(
@@ -130,6 +137,8 @@ def run(
             settings.training.seed,
             *([arrange_together(pictures, effective, arguments.world_size)] if settings.training.pack else []),
         )
+        flip = settings.data.flip
+        flips = Flips(flip, settings.training.seed, sampler) if flip else None
         asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
         say(say_steps(settings, arguments, sampler, val, asked))
         timetable = Timetable(
@@ -143,7 +152,7 @@ def run(
         trainer = GroundingTrainer(
             model,
             arguments,
-            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor) for data in train]),
+            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor, flips) for data in train]),
             sampler=sampler,
             effective_batch=effective,
             collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),
@@ -166,8 +175,9 @@ def run(
                 say(f"Going on from {checkpoint}.")
             with failures_told(trainer, timetable, settings), timetable.ctrl_c_saves():
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            if timetable.stop_asked and trainer.state.global_step < trainer.state.max_steps:
+            if timetable.stopping and trainer.state.global_step < trainer.state.max_steps:
                 raise RunError(stopped(trainer))
+        trainer.accelerator.wait_for_everyone()  # the first process has written the log to its end
     history = _read_log(folder)
     if first:
         folder.write_result(folder.checkpoint(_chosen_step(folder, history)))

@@ -25,7 +25,11 @@ from grounding.samples import atomic_path, write_text_atomic
 from grounding.settings import FinetuneSettings, differences, read_settings, settings_yaml
 
 # What the trainer adds to a checkpoint to resume from; the rest of it is the model.
-STATE_FILES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin")
+STATE_FILES = (
+    *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
+    *("optimizer*.bin", "optimizer_0", "pytorch_model_fsdp*"),  # FSDP
+    *("global_step*", "latest", "zero_to_fp32.py"),  # DeepSpeed
+)
 
 
 class RunFolder:
@@ -122,7 +126,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         # torch's own writer reports a full disk as a RuntimeError of this name.
         if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
             raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
         raise RunError(
-            f"{path}: could not be written ({error}). Earlier checkpoints are whole: make room and run the same "
+            f"{path}: could not be written ({reason}). Earlier checkpoints are whole: make room and run the same "
             "command again to go on from the last one."
         ) from error

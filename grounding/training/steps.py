@@ -31,10 +31,15 @@ def step_sizes(prompts: int, effective: int, processes: int = 1) -> list[int]:
     Where that is less than one for each process it joins the step before, so that none stands idle.
 
     Raises:
-        InputError: there are fewer prompts than processes.
+        InputError: there are fewer prompts than processes, in all or in a step.
     """
     if prompts < processes:
         raise InputError(f"{prompts} training prompts are too few for {processes} processes: each needs one.")
+    if effective < processes:
+        raise InputError(
+            f"{effective} prompts a step are too few for {processes} processes: each needs one.",
+            where="training.effective_batch",
+        )
     sizes = [min(effective, prompts - start) for start in range(0, prompts, effective)]
     return sizes if sizes[-1] >= processes else [*sizes[:-2], sum(sizes[-2:])]
 

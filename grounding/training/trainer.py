@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
+from peft import PeftModel
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -23,7 +25,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from grounding.errors import RunError
 from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.training.choice import SCORE, best_step, checkpoint_score
-from grounding.training.collate import Batch, Collate
+from grounding.training.collate import Batch, Collate, without_labels
 from grounding.training.dataset import Example, SampleDataset
 from grounding.training.losses import LossByKind
 from grounding.training.mixing import MixtureSampler
@@ -31,8 +33,11 @@ from grounding.training.run_folder import RunFolder, disk_errors
 from grounding.training.steps import StepSampler
 from grounding.training.weights import LabelWeights, weighted_loss
 
-# The model to numbers between 0 and 1, `grec_50` among them: answers validation samples and scores the answers.
+# The model to numbers between 0 and 1, `grec_50` among them: answers validation samples and scores the answers. Where
+# several processes train, all of them call it together, and may share the samples.
 Evaluate = Callable[[nn.Module], dict[str, float]]
+# Saves the model into a folder; where its weights are spread over processes, whole ones are handed over by name.
+WriteModel = Callable[[Path, Mapping[str, Tensor] | None], None]
 
 
 class GroundingTrainer(Trainer):
@@ -64,7 +69,7 @@ class GroundingTrainer(Trainer):
         effective_batch: int,
         collate: Collate,
         folder: RunFolder,
-        write_model: Callable[[Path], None],
+        write_model: WriteModel,
         val: SampleDataset | None = None,
         collate_val: Collate | None = None,
         evaluate: Evaluate | None = None,
@@ -105,15 +110,26 @@ class GroundingTrainer(Trainer):
     def training_step(
         self, model: nn.Module, inputs: Sequence[Batch], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """Forward and backward of one optimiser step, batch after batch; its loss."""
+        """Forward and backward of one optimiser step, batch after batch; its loss.
+
+        Processes whose share of the step has fewer batches run the last one again without its labels, for a gradient of
+        zero: where weights are spread over processes, each forward is one that all take part in.
+        """
         labels = sum(int((batch["labels"][:, 1:] != NO_LABEL).sum()) for batch in inputs)
-        label_tokens = self._sum_over_processes(torch.tensor(labels, device=self.args.device))
-        losses = []
-        for number, batch in enumerate(inputs, start=1):
-            last = number == len(inputs)
-            with nullcontext() if last else self.accelerator.no_sync(model):  # processes add up their sums once
+        shares = self.accelerator.gather(torch.tensor([[labels, len(inputs)]], device=self.args.device))
+        label_tokens, rounds = shares[:, 0].sum(), int(shares[:, 1].max())
+        losses: list[Tensor] = []
+        for batch in [*inputs, *[without_labels(inputs[-1])] * (rounds - len(inputs))]:
+            with self._gradients_added_up(model, now=len(losses) + 1 == rounds):
                 losses.append(super().training_step(model, batch, label_tokens))
         return torch.stack(losses).sum()
+
+    @contextmanager
+    def _gradients_added_up(self, model: nn.Module, *, now: bool) -> Iterator[None]:
+        """Processes add up their gradients once a step, behind its last batch."""
+        self.accelerator.sync_gradients = now  # by this DeepSpeed knows when a step is whole
+        with nullcontext() if now else self.accelerator.no_sync(model):
+            yield
 
     def compute_loss(
         self,
@@ -194,22 +210,24 @@ class GroundingTrainer(Trainer):
         return means
 
     def _validation_batches(self, val: SampleDataset) -> Iterator[Batch]:
-        """This process's part of val, each sample in exactly one process."""
+        """This process's part of val, each sample in exactly one process, and as many batches in each process."""
         part = torch.utils.data.Subset(val, range(self.args.process_index, len(val), self.args.world_size))
+        at_once = self.args.per_device_eval_batch_size
         loader: DataLoader[Any] = DataLoader(
-            part,
-            batch_size=self.args.per_device_eval_batch_size,
-            collate_fn=self.collate_val,
-            num_workers=self.args.dataloader_num_workers,
+            part, batch_size=at_once, collate_fn=self.collate_val, num_workers=self.args.dataloader_num_workers
         )
         for batches in loader:
             for batch in batches:
                 yield self._prepare_inputs(batch)
+        of_the_first = len(range(0, len(val), self.args.world_size))
+        for _ in range(math.ceil(of_the_first / at_once) - math.ceil(len(part) / at_once)):
+            (batch,) = self.collate_val([val[0]])
+            yield self._prepare_inputs(without_labels(batch))
 
     def _answers(self, model: nn.Module, answer_and_score: Evaluate) -> dict[str, float]:
         """What the first process finds, known to all, so that all take the same decisions."""
         try:
-            found = [answer_and_score(model) if self.accelerator.is_main_process else {}]
+            found = [answer_and_score(model)]
         except RunError:  # out of memory: the training up to here is kept
             if self.args.world_size == 1:
                 self.save_now()
@@ -245,6 +263,16 @@ class GroundingTrainer(Trainer):
         if main:
             self.folder.prune(keep=self.keep, best=best_step(self.state.log_history))
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the Trainer does; of a model that FSDP spreads over processes, an adapter alone is gathered."""
+        if not self.is_fsdp_enabled:
+            super().save_model(output_dir, _internal_call)
+            return
+        options = StateDictOptions(
+            full_state_dict=True, cpu_offload=True, ignore_frozen_params=isinstance(self.model, PeftModel)
+        )
+        self._save(output_dir, get_model_state_dict(self.model, options=options))
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save and output_dir is not None:
-            self.write_model(Path(output_dir))
+            self.write_model(Path(output_dir), state_dict)

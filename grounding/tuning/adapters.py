@@ -6,14 +6,16 @@ become one checkpoint (see `merge`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from grounding.models.adapter_check import check_adapter
+from grounding.models.adapter_notes import AdapterNotes, write_notes
 from grounding.tuning.freeze import freeze_all, to_float32
 from grounding.tuning.targets import Targets
 
@@ -44,9 +46,22 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read."""
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    weights: Mapping[str, Tensor] | None = None,
+    *,
+    notes: AdapterNotes | None = None,
+) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes.
+
+    Args:
+        weights: the adapter's weights by their names in the model, where it does not hold them whole itself.
+        notes: what else an adapter has to say of its base; None writes none.
+    """
+    model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=weights)
+    if notes is not None:
+        write_notes(folder, notes)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +191,33 @@ def test_what_is_allowed_and_how_long_it_may_be(image: Path, asked: dict[str, An
         assert not automaton.step(automaton.start, text.encode())
 
 
+def test_wordings_of_ones_own(image: Path, asked: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("Find {phrase}. => Look, {phrase}: {boxes}")
+    run(image, "cell", "--model", "m", "--constrain", "--templates", tmp_path / "mine.txt")
+    automaton = asked["request"].automaton
+    assert asked["request"].prompt == "Find cell."
+    assert automaton.may_end(automaton.step(automaton.start, b"Look, cell: [[000,000,001,001]]"))
+    assert not automaton.step(automaton.start, b"cell: ")
+
+
+def test_another_image_size_and_what_is_to_be_said_of_the_adapter(
+    image: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = replace(tiny_model(), warnings=("Mind the base.",))
+    monkeypatch.setattr("grounding.models.loading.load_model", lambda path, **options: asked.update(options) or warned)
+    said = run(image, "cell", "--model", "m", "--adapter", "a", "--image-size", "56")
+    assert asked["image_size"] == 56 and "Warning: Mind the base." in said.stderr
+
+
 def test_a_real_tiny_model(image: Path, tmp_path: Path) -> None:
     tiny = tiny_model()
     tiny.model.save_pretrained(tmp_path / "model")
     tiny.processor.save_pretrained(tmp_path / "model")
     said = run(image, "dog", "--model", tmp_path / "model", "--json", "--max-new-tokens", "4", "--device", "cpu")
     assert json.loads(said.stdout)["status"] in ("cut_off", "unparsable", "boxes")
+    assert said.stderr == "", "no bars and warnings of the libraries"
+    call = [image, "dog", "--model", tmp_path / "model", "--json", "--max-new-tokens", "4", "--device", "cpu"]
+    assert json.loads(run(*call, "--image-size", "56").stdout)["finish"]
+    assert "Near it: 56 and 70" in run(*call, "--image-size", "57", status=2).stderr
     said = run(image, "dog", "--model", tmp_path / "model", "--json", "--constrain", "--device", "cpu")
     assert json.loads(said.stdout)["status"] in ("boxes", "not_found")

@@ -14,9 +14,12 @@ from grounding.models.loading import build_model
 from grounding.models.tokenizers import train_tokenizer
 from grounding.samples import TASKS, Sample, read_samples
 from grounding.settings import DataSource
-from grounding.training.collate import collator
+from grounding.training.collate import collator, without_labels
 from grounding.training.dataset import SampleDataset, flatten_history, read_sources
 from grounding.training.losses import LossByKind
+from grounding.tuning.adapters import attach_lora
+from grounding.tuning.freeze import train_all_but
+from grounding.tuning.targets import SETS, target_modules
 from tests.training.conftest import ARCHITECTURE, text_samples
 
 
@@ -60,9 +63,40 @@ def test_a_mixed_batch_has_its_images_in_row_order(dataset: SampleDataset, proce
     assert all(batch["attention_mask"][row, :length].all() for row, length in enumerate(lengths))
 
 
-def test_a_batch_without_images_has_no_pixels(dataset: SampleDataset, processor: CogVLMProcessor) -> None:
+def test_a_batch_without_images_has_the_pixels_of_none(dataset: SampleDataset, processor: CogVLMProcessor) -> None:
     (batch,) = collator(processor)([dataset[6], dataset[7]])
-    assert "pixel_values" not in batch
+    assert batch["pixel_values"].shape == (0, 3, 28, 28)
+
+
+@pytest.mark.parametrize("freeze", [[], ["head", "embeddings"]])
+@pytest.mark.parametrize("targets", [*SETS, None])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_every_batch_gives_every_weight_that_is_trained_a_gradient(
+    dataset: SampleDataset, processor: CogVLMProcessor, targets: str | None, checkpointing: bool, freeze: list[str]
+) -> None:
+    """Text only, an image, nothing to learn: processes that train together wait for each gradient."""
+    if targets is not None and freeze:
+        return
+    model = build_model(ARCHITECTURE, processor).model
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if targets is None:
+        train_all_but(model, freeze)
+    else:
+        model = attach_lora(model, target_modules(model, targets), rank=2, alpha=2)
+    model.train()
+    for indices in ([6, 7], [0, 1, 2]):
+        for pack_tokens in (None, 999):
+            (batch,) = collator(processor, pack_tokens=pack_tokens)([dataset[index] for index in indices])
+            for labelled in (batch, without_labels(batch)):
+                model.zero_grad(set_to_none=True)
+                tensors = {name: tensor for name, tensor in labelled.items() if name != "tasks"}
+                loss = model(**tensors, label_logits_only=True, use_cache=False, num_items_in_batch=7).loss
+                loss.backward()
+                gradients = [one.grad for one in model.parameters() if one.requires_grad]
+                assert all(one is not None for one in gradients)
+                if labelled is not batch:
+                    assert loss == 0 and not any(one.any() for one in gradients)
 
 
 def test_losses_by_kind_and_task_are_those_of_their_rows_alone(

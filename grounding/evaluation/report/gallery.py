@@ -17,7 +17,7 @@ from PIL import Image
 
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import Evaluation
-from grounding.evaluation.report.rows import sample_rows
+from grounding.evaluation.report.rows import DIGITS, rows_of
 from grounding.samples import Sample, open_image
 
 THUMBNAIL = 360  # pixels of the longer side
@@ -95,14 +95,13 @@ def make_cards(
         folder: of the report; thumbnails that do not go into the page are written below it.
         progress: called with 1 for each card.
     """
-    rows = [row for row in sample_rows(evaluation) if row["status"] is not None]
-    order = sorted(range(len(rows)), key=lambda n: (rows[n]["quality"], SEVERITY.index(rows[n]["outcome"]), n))[:most]
+    severity = np.array([SEVERITY.index(outcome) for outcome in evaluation.outcome], dtype=np.int64)
+    order = np.lexsort((severity, np.round(evaluation.scored.quality, DIGITS)))[:most].tolist()
     thumbnails = Thumbnails()
     cards = []
-    for number in order:
-        sample = evaluation.scored.truth.samples[number]
+    for number, (sample, row) in zip(order, rows_of(evaluation, order), strict=True):
         key, lack = add_thumbnail(sample, image_root, folder, thumbnails, follow_links)
-        cards.append(Card(sample, rows[number], _shapes(evaluation, number, rows[number]), key, lack))
+        cards.append(Card(sample, row, _shapes(evaluation, number, row), key, lack))
         if progress:
             progress(1)
     return cards, thumbnails
