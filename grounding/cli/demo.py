@@ -53,10 +53,11 @@ class Size(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-FULL = Size(train=500, test=160, replay=500, general=100, seconds=(12, 3, 40, 150, 40, 120, 4))
+FULL = Size(train=1000, test=160, replay=500, general=100, seconds=(12, 3, 40, 150, 40, 120, 4))
 QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 5, 6, 10, 1), settings=("training.max_steps=4",))
 REPLAY_SHARE = 1.0  # general prompts for each prompt of the new domain
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
+NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
 ANSWERS = ("--model", "pocket", "--max-boxes", "6", "--batch-size", "32")
 OWN_DATA = r"""
 grounding convert annotations/instances.json --format coco --images images --out data/mine
@@ -187,7 +188,15 @@ class Demo:
             "coco": [*coco, "--split", "0.9,0.1,0"],
             "voc": [f"test={photos / 'voc'}", "--format", "voc"],
         }
-        both: list[str | Path] = ["--names", photos / "names.yaml", "--lang", "en,zh", "--seed", str(self.seed)]
+        both: list[str | Path] = [
+            "--names",
+            photos / "names.yaml",
+            "--lang",
+            "en,zh",
+            *NEGATIVES,
+            "--seed",
+            str(self.seed),
+        ]
         return [
             self._command(
                 f"convert-{form}",

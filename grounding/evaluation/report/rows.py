@@ -52,7 +52,8 @@ class Row(_Head, gc=False):
         right: whether it is what `grec_50` asks for. quality: 0..1, to sort by.
         first_iou: of the first counted box with the one true box; None where there are more or none.
         ious: of each true box with the box matched to it.
-        boxes_px: the answered boxes; matched: the number of the true box of each, or None; left_out: for an ignored area.
+        boxes_px: the answered boxes; matched: the number of the true box of each, or None.
+        left_out: whether each lies on an ignored area and does not count.
         true_px, ignore_px: as in the data.
         refusals: `{"reason", "start", "end"}` of each part that could not be read.
     """
@@ -97,16 +98,18 @@ def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:
 def _boxed_row(sample: Sample, prediction: Prediction | None, measured: tuple[Any, ...]) -> Row:
     *values, refusals = measured
     parts = [refusal._asdict() for refusal in refusals]
-    return Row(*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts)
+    fields = (*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts)
+    return Row(*fields)
 
 
 def _text_row(sample: Sample, prediction: Prediction | None) -> TextRow:
     exact = is_exact(sample, None if prediction is None else prediction.text)
-    return TextRow(*_head(sample, prediction), None, sample.label, exact)
+    fields = (*_head(sample, prediction), None, sample.label, exact)
+    return TextRow(*fields)
 
 
 def _measured(evaluation: Evaluation) -> Iterator[tuple[Any, ...]]:
-    """What was measured of each sample that asks for boxes, in order: values of a `Row` from `status` to `left_out`, and refusals."""
+    """What was measured of each sample that asks for boxes, in order: a `Row` from `status` to `left_out`, refusals."""
     count = len(evaluation.scored.status)
     for start in range(0, count, ROWS_AT_ONCE):
         yield from _some_measured(evaluation, start, min(start + ROWS_AT_ONCE, count))
