@@ -167,7 +167,7 @@ def test_an_expert_without_tokens(tiny: LoadedModel, encoded: list[Encoded]) -> 
     for layer in tiny.model.model.layers:
         layer.mlp.vision_mlp.register_forward_hook(lambda *_: seen.append("vision"))
     with torch.no_grad():
-        tiny.model(**batch)
+        tiny.model(**{name: values[:, :1] for name, values in batch.items()})  # as wide as a decoding step
     assert seen == []
 
 
