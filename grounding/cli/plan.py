@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from grounding.models.cogvlm import CogVLMConfig
     from grounding.samples import Sample
     from grounding.training.plan import Lengths, Plan
+    from grounding.training.plan_spread import Strategy
 
 TEXT_TOKENS, LABEL_TOKENS = 64, 24
 """Of the longest sample where the data are not here: prompt and answer; the answer alone."""
@@ -42,10 +43,24 @@ class Data(NamedTuple):
 @click.option("--card", metavar="SIZE", help="Memory of the GPU that it is to fit, such as 24GB.")
 @click.option("--text-tokens", type=click.IntRange(3), metavar="N", help="Of the longest prompt with its label.")
 @click.option("--label-tokens", type=click.IntRange(1), metavar="N", help="Of the longest label with its end.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="GPUs, a process each.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["ddp", "zero2", "zero3", "fsdp"]),
+    default="ddp",
+    show_default=True,
+    help="What several processes spread: the prompts alone, or optimiser state, or weights too (configs/launch).",
+)
 def command(
-    config: Path, overrides: tuple[str, ...], card: str | None, text_tokens: int | None, label_tokens: int | None
+    config: Path,
+    overrides: tuple[str, ...],
+    card: str | None,
+    text_tokens: int | None,
+    label_tokens: int | None,
+    processes: int,
+    strategy: Strategy,
 ) -> None:
-    """Say what `grounding finetune` with the same words needs on one GPU, without loading a model.
+    """Say what `grounding finetune` with the same words needs on each GPU, without loading a model.
 
     Lengths and steps are those of the data where these and the tokenizer are here. With --card, exit status 1 where it
     does not fit, and what to change.
@@ -57,14 +72,20 @@ def command(
     from transformers.utils import logging
 
     from grounding.training.plan import USABLE, make_plan, savings
+    from grounding.training.plan_spread import of_each
 
     logging.set_verbosity_error()
     data = _data(settings, architecture, text_tokens, label_tokens)
-    plan = make_plan(settings, architecture, data.lengths, compare=True)
+
+    def planned(settings: FinetuneSettings, compare: bool = False) -> Plan:
+        alone = make_plan(settings, architecture, data.lengths, compare=compare)
+        return of_each(alone, settings, architecture, processes, strategy)
+
+    plan = planned(settings, compare=True)
     console = Console(width=WIDTH)
     console.print(f"Architecture: {source}", soft_wrap=True, highlight=False, markup=False)
-    console.print(_table(plan, settings))
-    for line in _tokens_and_steps(settings, data, plan):
+    console.print(_table(plan, settings, processes, strategy))
+    for line in _tokens_and_steps(settings, data, plan, processes):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if size is None:
         return
@@ -74,7 +95,7 @@ def command(
         return
     console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change, in this order:", highlight=False)
     for word, changed in savings(settings):
-        smaller = make_plan(changed, architecture, data.lengths).peak
+        smaller = planned(changed).peak
         console.print(f"  {word}: {_gib(smaller)} GiB" + (", which fits" if smaller <= room else ""), highlight=False)
         if smaller <= room:
             break
@@ -155,10 +176,11 @@ def _measured(settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sa
     return found
 
 
-def _table(plan: Plan, settings: FinetuneSettings) -> Table:
+def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Strategy) -> Table:
     from grounding.training.plan import CONTEXT, SLACK
 
-    table = Table(title=f"Memory on one GPU, at {settings.training.micro_batch} prompt(s) at once")
+    where = "one GPU" if processes == 1 else f"each of {processes} GPUs with {strategy}"
+    table = Table(title=f"Memory on {where}, at {settings.training.micro_batch} prompt(s) at once")
     for column in ("part", "GiB"):
         table.add_column(column, justify="right" if column == "GiB" else "left")
     table.add_column("how", overflow="fold")
@@ -169,12 +191,13 @@ def _table(plan: Plan, settings: FinetuneSettings) -> Table:
     rows = [
         ("frozen weights", plan.weights, stored if model.quantization != "none" else model.dtype),
         (what, plan.trained, f"{plan.numbers[0]:,} of {plan.numbers[1]:,} numbers, float32"),
-        ("gradients", plan.gradients, "float32"),
+        ("gradients", plan.gradients, "float32" if processes == 1 or strategy != "ddp" else "float32, and as sent"),
         ("optimiser", plan.optimiser, "AdamW, two float32 a trained number"),
         ("activations", plan.activations, f"{'with' if on else 'without'} gradient checkpointing, logits included"),
         ("", plan.activations_otherwise or 0, f"{'without' if on else 'with'} it (not counted)"),
         ("label logits", plan.logits, "of the activations: head and loss of labelled tokens"),
         ("a matrix unpacked", plan.dequantised, "the largest quantised one"),
+        *([("layers gathered", plan.gathered, "whole, at work and on their way")] if plan.gathered else []),
         ("most in training", plan.training, ""),
         (
             "cache",
@@ -189,7 +212,9 @@ def _table(plan: Plan, settings: FinetuneSettings) -> Table:
     return table
 
 
-def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan) -> list[str]:
+def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, processes: int) -> list[str]:
+    from grounding.training.steps import step_sizes
+
     training = settings.training
     image = plan.tokens - data.lengths.text
     mean = "" if data.mean is None else f", {data.mean:.1f} on average"
@@ -202,11 +227,15 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan) -> lis
     elif data.prompts is None:
         lines.append(f"Steps: one for {training.effective_batch} prompts, {training.epochs:g} times over the data.")
     else:
-        an_epoch = math.ceil(data.prompts / training.effective_batch)
+        an_epoch = len(step_sizes(data.prompts, training.effective_batch, processes))
         lines.append(
             f"Steps: {math.ceil(training.epochs * an_epoch):,}, {an_epoch:,} an epoch of {data.prompts:,} prompts; "
             f"{training.effective_batch} prompts a step."
         )
+    if processes > 1:
+        fewest, most = training.effective_batch // processes, math.ceil(training.effective_batch / processes)
+        share = str(most) if fewest == most else f"{fewest} or {most}"
+        lines.append(f"Each of {processes} processes takes {share} prompts of a step, {training.micro_batch} at once.")
     return lines
 
 

@@ -63,6 +63,7 @@ class Plan:
         cache: while validation samples are answered, with `answering` besides.
         numbers: trained and all parameters.
         tokens: positions of the longest sample.
+        gathered: of weights spread over processes, what is whole at a time (see `plan_spread`).
     """
 
     weights: int
@@ -77,6 +78,7 @@ class Plan:
     answering: int
     numbers: tuple[int, int]
     tokens: int
+    gathered: int = 0
 
     @property
     def resident(self) -> int:
@@ -86,12 +88,12 @@ class Plan:
     @property
     def training(self) -> int:
         """The most while training. An optimiser step needs another copy of what is trained, but no activations."""
-        return self.resident + max(self.activations + self.dequantised, self.trained)
+        return self.resident + max(self.activations + self.dequantised + self.gathered, self.trained)
 
     @property
     def evaluating(self) -> int:
         """The most while validation samples are answered."""
-        return self.resident + self.cache + self.answering + self.dequantised
+        return self.resident + self.cache + self.answering + self.dequantised + self.gathered
 
     @property
     def peak(self) -> int:

@@ -105,7 +105,7 @@ class GroundingTrainer(Trainer):
         labels = sum(int((batch["labels"][:, 1:] != NO_LABEL).sum()) for batch in inputs)
         shares = self.accelerator.gather(torch.tensor([[labels, len(inputs)]], device=self.args.device))
         label_tokens, rounds = shares[:, 0].sum(), int(shares[:, 1].max())
-        losses = []
+        losses: list[Tensor] = []
         for batch in [*inputs, *[without_labels(inputs[-1])] * (rounds - len(inputs))]:
             with self._gradients_added_up(model, now=len(losses) + 1 == rounds):
                 losses.append(super().training_step(model, batch, label_tokens))
