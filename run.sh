@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does all of its own set-up (Python environment, PyTorch, this package) and then runs one of:
-#   bash run.sh main-job    annotations -> prompts -> a tiny trained CogVLM -> runs/main-job/report-learned/report.html
+#   bash run.sh main-job    a tiny CogVLM learns a new domain: convert, finetune, benchmark -> runs/main-job/report.html
 #   bash run.sh test        lint, types and the tests
 #   bash run.sh install     the set-up alone
 # TORCH=cpu or TORCH=cuda chooses PyTorch's build; without it, cuda where nvidia-smi sees a card, cpu elsewhere.
@@ -65,25 +65,9 @@ run_tests() {
   "$environment/bin/python" -m pytest "$@"
 }
 
-# Draws its own data, so that nothing has to be downloaded. Started again, a run that was stopped goes on.
+# Draws its own data, so that nothing has to be downloaded. Started again, a demo that was stopped goes on.
 main_job() {
-  local out=runs/main-job
-  export PATH="$PWD/$environment/bin:$PATH"
-  python -m grounding.pocket.scenes "$out/coco" --format coco --scenes 16 --seed 0
-  python -m grounding.pocket.scenes "$out/voc" --format voc --scenes 16 --seed 1
-
-  grounding convert "train=$out/coco/instances.json" --format coco --images "$out/coco/images" --lang en,zh \
-    --out "$out/data-coco"
-  grounding convert "test=$out/voc" --format voc --lang en,zh --out "$out/data-voc"
-
-  grounding finetune configs/tiny_cpu.yaml "data.train=$out/data-coco/train.jsonl" "data.val=$out/data-coco/train.jsonl" \
-    "output=$out/run"
-
-  grounding benchmark --data "$out/data-coco/train.jsonl" --model "$out/run/model" --out "$out/report-learned"
-  grounding benchmark --data "$out/data-voc/test.jsonl" --model "$out/run/model" --out "$out/report-unseen"
-  echo
-  echo "$out/report-learned/report.html  the COCO scenes, learned by heart: every part of the line fits"
-  echo "$out/report-unseen/report.html   VOC scenes never seen: what 16 scenes and 2 M parameters cannot teach"
+  "$environment/bin/grounding" demo --out runs/main-job
 }
 
 case "${1:-}" in

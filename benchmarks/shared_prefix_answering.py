@@ -1,7 +1,7 @@
 """How much faster are many prompts about one image answered in one batch behind one prefix than one after the other?
 
 The model has 93 M parameters and random weights; the baseline is the published way of working, rebuilt in
-`benchmarks/published_answering.py`. Both get the same tensors and must choose the same tokens. Where every prompt has
+`benchmarks/published_way.py`. Both get the same tensors and must choose the same tokens. Where every prompt has
 an image of its own there is nothing to share: there a plain batch of whole rows is the baseline.
 
     OMP_NUM_THREADS=2 python -m benchmarks.shared_prefix_answering
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from benchmarks.published_answering import answer_one
+from benchmarks import published_way
 from benchmarks.timing import report, side_by_side
 from grounding.inference.decoding import Decoding, decode
 from grounding.inference.prefix import pad_prompts, prefill, row_cache
@@ -60,9 +60,9 @@ def make_model(seed: int = 0) -> CogVLMForCausalLM:
 
 def one_by_one(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix: Encoded) -> Tensor:
     """int64[K, NEW_TOKENS]."""
-    types = torch.tensor([prefix.token_type_ids + [LANGUAGE] * PROMPT_TOKENS])
-    rows = [torch.tensor([prefix.input_ids + prompt]) for prompt in prompts.tolist()]
-    return torch.stack([answer_one(model, row, types, pixels, NEW_TOKENS) for row in rows])
+    types = torch.tensor([prefix.token_type_ids + [LANGUAGE] * PROMPT_TOKENS], device=model.device)
+    rows = [torch.tensor([prefix.input_ids + prompt], device=model.device) for prompt in prompts.tolist()]
+    return torch.stack([published_way.answer(model, row, types, pixels, NEW_TOKENS) for row in rows])
 
 
 @torch.inference_mode()

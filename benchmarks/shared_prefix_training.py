@@ -66,7 +66,7 @@ def make_rows(model: CogVLMForCausalLM, prompts: int) -> tuple[dict[str, Tensor]
     """The same prompts about one picture: packed into one row, and as a batch of sequences."""
     draw = torch.Generator().manual_seed(0)
     side, prefix = model.config.vision.image_size, 1 + model.config.image_token_count
-    texts = torch.randint(3, MODEL["vocab_size"], (prompts, TEXT), generator=draw)
+    texts = torch.randint(3, model.config.vocab_size, (prompts, TEXT), generator=draw)
     image = torch.randn(1, 3, side, side, generator=draw)
     begin = torch.zeros(prompts, prefix, dtype=torch.long)
     begin[:, 0] = 1

@@ -12,16 +12,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.records import XYXY, Annotation, Finding, Record, Tally
+from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally, fallen
 from grounding.errors import InputError
 from grounding.geometry import area, as_boxes, clip
 from grounding.samples import DECODING_ERRORS, resolve_image
@@ -54,10 +54,12 @@ def check_images(
     """Reads every image to its last row; settles size and frame of its record, or refuses it. Result in given order."""
     kept: list[Record] = []
     findings: list[Finding] = []
-    looks = _look_at_all([record.name for record in records], image_root, follow_links)
-    for record, look in zip(records, looks, strict=True):
-        _settle(record, look, frame, kept, findings)
-        advance()
+    with warnings.catch_warnings():  # a slide or a map may well be so large; what is far beyond is an error
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        looks = _look_at_all([record.name for record in records], image_root, follow_links)
+        for record, look in zip(records, looks, strict=True):
+            _settle(record, look, frame, kept, findings)
+            advance()
     findings += _identical(kept)
     return kept, Tally.of(findings)
 
@@ -77,7 +79,7 @@ def trust_sizes(records: Sequence[Record], frame: Frame | None) -> tuple[list[Re
 def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
     """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
     findings: list[Finding] = []
-    return [_check_boxes(record, findings) for record in records], Tally.of(findings)
+    return [_check_phrases(_check_annotations(record, findings), findings) for record in records], Tally.of(findings)
 
 
 def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
@@ -145,8 +147,7 @@ def _settle(record: Record, look: Looked, frame: Frame | None, kept: list[Record
 
 def _refuse(record: Record, reason: str, found: str) -> list[Finding]:
     """A refused image, and every annotation that falls with it."""
-    fallen = [Finding("image_refused", annotation.place, annotation.category) for annotation in record.annotations]
-    return [Finding(reason, record.place, found), *fallen]
+    return [Finding(reason, record.place, found), *fallen(record)]
 
 
 def _identical(records: Sequence[Record]) -> Iterator[Finding]:
@@ -157,32 +158,79 @@ def _identical(records: Sequence[Record]) -> Iterator[Finding]:
             yield Finding("identical_image", record.place, f"{record.name} = {twin}")
 
 
-def _check_boxes(record: Record, findings: list[Finding]) -> Record:
+class Place(NamedTuple):
+    """A box that is looked at: whose it is, where it stands, and what else is needed to speak of it."""
+
+    words: str
+    place: str
+    image: str
+    size_wh: tuple[int, int]
+
+
+def _check_annotations(record: Record, findings: list[Finding]) -> Record:
     if not record.annotations:
         return record
     assert record.size_wh is not None  # settled by the check of the images
-    boxes = as_boxes([annotation.xyxy_px for annotation in record.annotations])
-    clipped = clip(boxes, record.size_wh)
-    outside = area(clipped) == 0
-    over = np.abs(clipped - boxes).max(axis=1) > ROUNDING
+    clipped = _clip([annotation.xyxy_px for annotation in record.annotations], record.size_wh)
     kept: list[Annotation] = []
     refused: set[str] = set()
     seen: set[tuple[str, XYXY]] = set()
-    for index, annotation in enumerate(record.annotations):
-        found = f"{annotation.category} {_rounded(annotation.xyxy_px)} in {record.name}, {record.size_wh}"
-        if outside[index]:
-            findings.append(Finding("outside_image", annotation.place, found))
+    for annotation, box in zip(record.annotations, clipped, strict=True):
+        at = Place(annotation.category, annotation.place, record.name, record.size_wh)
+        findings += _judge(annotation.xyxy_px, box, at)
+        if box is None:
             refused.add(annotation.category)
             continue
-        if over[index]:
-            findings.append(Finding("clipped", annotation.place, found))
-        x0, y0, x1, y1 = clipped[index].tolist()
-        content = (annotation.category, (x0, y0, x1, y1))
+        content = (annotation.category, box)
         if content in seen:
-            findings.append(Finding("duplicate_box", annotation.place, found))
+            findings.append(Finding("duplicate_box", annotation.place, _told(annotation.xyxy_px, at)))
         seen.add(content)
-        kept.append(replace(annotation, xyxy_px=(x0, y0, x1, y1)))
+        kept.append(replace(annotation, xyxy_px=box))
     return replace(record, annotations=tuple(kept), refused=record.refused | refused)
+
+
+def _check_phrases(record: Record, findings: list[Finding]) -> Record:
+    """A phrase one of whose boxes is refused is refused; the same words twice in one image are counted."""
+    if not record.phrases:
+        return record
+    assert record.size_wh is not None  # settled by the check of the images
+    kept: list[Phrase] = []
+    seen: dict[str, list[tuple[XYXY, ...]]] = {}
+    for phrase in record.phrases:
+        clipped = _clip(phrase.boxes_px, record.size_wh)
+        at = Place(phrase.text, phrase.place, record.name, record.size_wh)
+        for stated, box in zip(phrase.boxes_px, clipped, strict=True):
+            findings += _judge(stated, box, at)
+        boxes = tuple(box for box in clipped if box is not None)
+        if len(boxes) < len(clipped):
+            findings.append(Finding("phrase_incomplete", phrase.place, phrase.text))
+            continue
+        before = seen.setdefault(phrase.text.casefold(), [])
+        if before:
+            reason = "repeated_phrase" if boxes in before else "phrase_of_several"
+            findings.append(Finding(reason, phrase.place, f"{phrase.text} in {record.name}"))
+        before.append(boxes)
+        kept.append(replace(phrase, boxes_px=boxes))
+    return replace(record, phrases=tuple(kept))
+
+
+def _clip(stated: Sequence[XYXY], size_wh: tuple[int, int]) -> list[XYXY | None]:
+    """The boxes cut at the edges of an image, None for one that lies outside."""
+    clipped = clip(as_boxes(list(stated)), size_wh)
+    outside = area(clipped) == 0
+    return [None if out else (x0, y0, x1, y1) for (x0, y0, x1, y1), out in zip(clipped.tolist(), outside, strict=True)]
+
+
+def _judge(stated: XYXY, clipped: XYXY | None, at: Place) -> Iterator[Finding]:
+    """What is to be said of a box once it is cut at the edges."""
+    if clipped is None:
+        yield Finding("outside_image", at.place, _told(stated, at))
+    elif max(abs(new - old) for new, old in zip(clipped, stated, strict=True)) > ROUNDING:
+        yield Finding("clipped", at.place, _told(stated, at))
+
+
+def _told(stated: XYXY, at: Place) -> str:
+    return f"{at.words} {_rounded(stated)} in {at.image}, {at.size_wh}"
 
 
 def _rounded(xyxy: XYXY) -> tuple[float, ...]:

@@ -1,186 +1,84 @@
-"""Questions -> samples: the wording, the label, the truth in pixels. Knows no file but template files.
+"""Questions -> samples: each task says its own (`data_tools.tasks`); too long answers are split or refused.
 
-Language, wording, name and whether the prompt carries the not-found clause are drawn from (seed, image, class) alone,
-before it is looked at whether the class is there: a prompt never tells the answer.
+Knows no file and no annotation format. Nothing is cut: what is not made is counted.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
 
-from data_tools.entries import phrase_of
-from data_tools.names import ClassNames, names_in
-from data_tools.records import Finding, Record, Tally
+from data_tools.records import Finding, Tally
 from data_tools.selection import Question
-from grounding.errors import InputError
-from grounding.samples import LANGUAGES, Lang, Sample, Task
-from grounding.text import (
-    Wording,
-    fill_answer,
-    fill_prompt,
-    is_not_found,
-    load_wordings,
-    not_found_clauses,
-    pick,
-    read_boxes,
-    write_boxes,
-)
+from data_tools.stats import BUDGET, TOKENS_PER_BOX, label_tokens
+from data_tools.tasks import TASKS, in_order
+from data_tools.tasks.next_box import steps
+from data_tools.tasks.whole import is_whole
+from data_tools.wording import Voice
+from grounding.samples import Sample, Task
 
-TASK: Task = "phrase_to_boxes"
-CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
-
-
-class Language(NamedTuple):
-    """What there is to say in a language."""
-
-    lang: Lang
-    wordings: tuple[Wording, ...]
-    clauses: tuple[str, ...]
-    not_found: str
-
-
-def load_languages(
-    langs: Sequence[str], not_found: Mapping[str, str], templates: Mapping[str, Path]
-) -> tuple[Language, ...]:
-    """The languages to draw from, in the order given, with the user's template files where there are some.
-
-    Raises InputError for an unknown language, a bad template file, or a not-found sentence that is not one.
-    """
-    unknown = [lang for lang in (*langs, *templates) if lang not in LANGUAGES]
-    if unknown or not langs:
-        raise InputError(
-            f"{', '.join(unknown) or 'no language'} given; there are {', '.join(LANGUAGES)}", where="--lang"
-        )
-    unused = sorted(set(templates) - set(langs))
-    if unused:
-        raise InputError(
-            f"a file for {', '.join(unused)} is given, but --lang is {','.join(langs)}", where="--templates"
-        )
-    for lang, sentence in not_found.items():
-        # With a word behind it, it is not read as the sentence, so that what else is in it shows.
-        found = [refusal.reason for refusal in read_boxes(f"{sentence} x").refusals]
-        if found != ["no_box"] or not is_not_found(sentence, {lang: sentence}):
-            raise InputError(
-                f"{sentence!r} is no sentence to say that nothing was found: it has boxes in it, or no letter",
-                where=f"--not-found-{lang}",
-            )
-    return tuple(_load_language(cast(Lang, lang), not_found, templates.get(lang)) for lang in dict.fromkeys(langs))
-
-
-def _load_language(lang: Lang, not_found: Mapping[str, str], file: Path | None) -> Language:
-    wordings = load_wordings(TASK, lang, file)
-    for wording in wordings:
-        if not _reads_back(wording, "object", tuple(sorted(not_found.items()))):
-            raise InputError(
-                f"the answer {wording.answer!r} holds a not-found sentence ({', '.join(not_found.values())})",
-                where=f"--not-found-{lang}",
-                fix="Choose a sentence that no answer holds.",
-            )
-    return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
+SPLIT_INTO_STEPS = ("phrase_to_boxes", "all_to_boxes")
 
 
 def compose(
-    questions: Iterable[Question],
-    languages: Sequence[Language],
-    not_found: Mapping[str, str],
-    seed: int,
-    names: ClassNames | None = None,
+    questions: Sequence[Question],
+    voices: Mapping[Task, Voice],
+    max_tokens: int | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Sample], Tally]:
-    """One sample for each question, in order; one whose label would not read back is refused.
+    """One sample for each question, in order; what would not read back, or is too long, is refused.
 
     Args:
-        questions: found and not found.
-        languages: to draw from, out of `load_languages`.
-        not_found: sentence by language, all that an answer may be read with.
-        seed: of the wordings.
-        names: what classes are called; the class name itself where it says nothing.
+        questions: each of a task that `voices` has.
+        voices: how the questions of each task are put. With one for `next_box`, a question whose answer is too long is
+            asked step by step.
+        max_tokens: most tokens of a label, as `stats.label_tokens` counts them, and of the boxes that a step lists as
+            given; None sets no limit for labels, and for given boxes what finetune allows a label.
         advance: called for each question.
     """
-    samples: list[Sample] = []
+    made: list[tuple[Question, Sample]] = []
     findings: list[Finding] = []
-    for record, category, present in questions:
+    too_long: list[Question] = []
+    for question in questions:
         advance()
-        language, wording, clause = draw_wording(languages, seed, record.name, phrase_of(category))
-        phrase = draw_name(category, language.lang, names or {}, seed, record.name)
-        if not _reads_back(wording, phrase, tuple(sorted(not_found.items()))):
-            findings.append(Finding("class_unwritable", record.place, f"{category} in {wording.answer!r}"))
+        sample = _say(question, voices, max_tokens, findings)
+        if sample is None:
             continue
-        boxes = _boxes(record, category, ignored=False) if present else []
-        label = language.not_found
-        if present:
-            assert record.size_wh is not None  # settled by the check of the images
-            written = write_boxes(boxes, record.size_wh)
-            label = fill_answer(wording, phrase, written.text)
-            findings += [Finding("widened", record.place, f"{category} in {record.name}")] * written.widened
-        samples.append(
-            _sample(
-                record,
-                category,
-                phrase,
-                language.lang,
-                fill_prompt(wording, phrase, clause, language.not_found),
-                label,
-                boxes,
-            )
-        )
-    return samples, Tally.of(findings)
+        if max_tokens is None or label_tokens(sample) <= max_tokens:
+            made.append((question, sample))
+        elif "next_box" in voices and question.task in SPLIT_INTO_STEPS and (parts := _parts(question)):
+            findings.append(Finding("answer_split", question.record.place, sample.id))
+            too_long += parts
+        else:
+            findings.append(Finding("answer_too_long", question.record.place, sample.id))
+    if too_long:
+        there = {sample.id for _, sample in made}
+        for part in too_long:
+            step = _say(part, voices, max_tokens, findings)
+            if step is not None and step.id not in there:
+                there.add(step.id)
+                made.append((part, step))
+        made.sort(key=lambda pair: in_order(pair[0]))
+    return [sample for _, sample in made], Tally.of(findings)
 
 
-def draw_wording(
-    languages: Sequence[Language], seed: int, image: str, phrase: str
-) -> tuple[Language, Wording, str | None]:
-    """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
-    rng = random.Random(f"{seed}|{image}|{phrase}")
-    language = pick(languages, rng)
-    wording = pick(language.wordings, rng)
-    clause = pick(language.clauses, rng)
-    return language, wording, clause if rng.random() < CLAUSE_SHARE else None
+def _say(
+    question: Question, voices: Mapping[Task, Voice], max_tokens: int | None, findings: list[Finding]
+) -> Sample | None:
+    """The sample of a question, or None with the reason in `findings`."""
+    most = BUDGET if max_tokens is None else max_tokens
+    if question.task == "next_box" and TOKENS_PER_BOX * int(question.detail) > most:
+        found = f"{question.category} in {question.record.name}, step {question.detail}"
+        findings.append(Finding("given_too_long", question.record.place, found))
+        return None
+    sample, found_here = TASKS[question.task].sample(question, voices[question.task])
+    findings += found_here
+    return sample
 
 
-def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str) -> str:
-    """What the class is called in a prompt: a function of (seed, image, class, language) and nothing else."""
-    choices = names_in(category, lang, names)
-    return choices[0] if len(choices) == 1 else pick(choices, random.Random(f"{seed}|{image}|{category}|name"))
-
-
-@cache
-def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
-    """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
-    box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
-    reading = read_boxes(fill_answer(wording, phrase, box), dict(not_found))
-    return len(reading.xyxy_grid) == 1 and not reading.refusals
-
-
-def _boxes(record: Record, category: str, *, ignored: bool) -> list[list[float]]:
-    """The boxes of a class in an image, in the order of the annotations: those asked for, or those to ignore."""
-    return [
-        list(annotation.xyxy_px)
-        for annotation in record.annotations
-        if annotation.category == category and (annotation.ignore is not None) == ignored
-    ]
-
-
-def _sample(
-    record: Record, category: str, phrase: str, lang: Lang, prompt: str, label: str, boxes: list[list[float]]
-) -> Sample:
-    assert record.size_wh is not None  # settled by the check of the images
-    return Sample(
-        id=f"{record.name}#{category}",
-        image=record.name,
-        width=record.size_wh[0],
-        height=record.size_wh[1],
-        prompt=prompt,
-        label=label,
-        phrase=phrase,
-        category=category,
-        boxes=boxes,
-        ignore=_boxes(record, category, ignored=True),
-        task=TASK,
-        lang=lang,
-        upright=record.upright,
-    )
+def _parts(question: Question) -> list[Question]:
+    """The steps of every class of a question, none where one of them cannot be asked for step by step."""
+    record = question.record
+    classes = [question.category] if question.category else sorted({a.category for a in record.annotations})
+    if question.phrase is not None or not all(is_whole(record, category) for category in classes):
+        return []
+    return [step for category in classes for step in steps(record, category)]

@@ -13,19 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from data_tools import checks, compose, names, selection, splits, stats
+from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
+from data_tools import tiles as tiling
+from data_tools.caps import Caps, apply_caps, check_caps
 from data_tools.gather import gather
+from data_tools.hardness import Hardness
 from data_tools.readers import reader_of
+from data_tools.ready import ready_samples, unique_ids
 from data_tools.reasons import REASONS
 from data_tools.records import Absence, Record, Source, Tally
+from data_tools.tasks import phrase_to_box
+from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, Style
+from grounding.samples import Manifest, Sample, Style, Task
 from grounding.text import NOT_FOUND
 
+LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
@@ -38,10 +45,16 @@ class Options:
     check_images: bool = True
     ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
     group_by: str | None = None
+    stratify: bool = False
     negatives: float = 0.25
+    hard_negatives: float = 0.0
     negatives_from: Absence | None = None
     langs: tuple[str, ...] = ("en",)
-    tasks: tuple[str, ...] = (compose.TASK,)
+    tasks: tuple[str, ...] = (wording.TASK,)
+    max_answer_tokens: int | None = None
+    caps: Caps = field(default_factory=Caps)
+    most_alike: int = MOST_ALIKE
+    tiles: str | None = None
     frame: checks.Frame | None = None
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
     templates: Mapping[str, Path] = field(default_factory=dict)
@@ -49,6 +62,7 @@ class Options:
     style: Style = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
+    box_form: str = "auto"
     follow_links: bool = False
 
 
@@ -85,11 +99,12 @@ def convert(
     options = options or Options()
     _check_options(options)
     check_folder(out, splits.SPLITS)
-    languages = compose.load_languages(options.langs, options.not_found, options.templates)
     called = names.load_names(options.names) if options.names else {}
+    shares = tasks.parse_shares(options.tasks)
+    voices = {task: _voice(task, options, called) for task in shares}
 
     read = _read(sources, options, progress)
-    records, tally, image_root = gather(read, options.negatives_from)
+    records, tally, image_root, kinds = gather(read, options.negatives_from)
     listed = len(records)
     if called:
         names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))
@@ -97,35 +112,98 @@ def convert(
     tally += found
     records, found = checks.check_boxes(records)
     tally += found
-    records, found = splits.assign_splits(records, options.ratios, options.group_by, options.seed)
+    records, found = splits.assign_splits(records, options.ratios, options.group_by, options.seed, options.stratify)
     tally += found
+    numerous = phrase_to_box.numerous(records, options.most_alike)
+    windows: dict[str, tiling.Window] = {}
+    if options.tiles:
+        records, windows, found = tiling.cut(records, tiling.parse_tiling(options.tiles))
+        tally += found
 
     absent = dict(zip((r.name for r in records), selection.absent_classes(records), strict=True))
-    chosen: dict[str, selection.Selected] = {}
+    chosen: dict[str, Chosen] = {}
     for split, members in splits.by_split(records).items():
-        chosen[split], found = selection.select(members, absent, options.negatives, f"{options.seed}|{split}")
+        chosen[split], found = _choose(members, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
-    advance = _counting("writing prompts", sum(len(selected.questions) for selected in chosen.values()), progress)
+    advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     samples: dict[str, list[Sample]] = {}
-    for split, selected in chosen.items():
-        samples[split], found = compose.compose(
-            selected.questions, languages, options.not_found, options.seed, called, advance
-        )
-        tally += found
+    for split, asked in chosen.items():
+        ready, told = ready_samples(record for record in records if record.split == split)
+        samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
+        samples[split] += ready
+        tally += found + told
+    samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
 
+    if windows:
+        every = list(itertools.chain.from_iterable(samples.values()))
+        advance = _counting("cutting tiles", len({sample.image for sample in every}), progress)
+        tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
+        image_root = out.resolve() / tiling.FOLDER
     progress("counting and writing files", 0, None)
-    numbers = {split: {**stats.describe(samples[split]), "not_found_wanted": chosen[split].wanted} for split in samples}
-    manifest = _manifest(out, image_root, sources, options, read, tally, {"images_listed": listed, "splits": numbers})
+    numbers = {split: {**stats.describe(samples[split]), **chosen[split].numbers} for split in samples}
+    counts = {"images_listed": listed, "splits": numbers}
+    voice = voices.get(wording.TASK)
+    answers = wording.answer_templates(voice.languages) if voice else {}
+    manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
     write_folder(out, samples, manifest, options.style)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
 
 
+class Chosen(NamedTuple):
+    """The questions of a split, and what of them the manifest tells."""
+
+    questions: Sequence[selection.Question]
+    numbers: Mapping[str, Any]
+
+
+def _choose(
+    members: Sequence[Record],
+    absent: Mapping[str, Sequence[str]],
+    shares: Mapping[Task, float],
+    kinds: Mapping[str, str],
+    numerous: frozenset[str],
+    options: Options,
+    seed: str,
+) -> tuple[Chosen, Tally]:
+    """What is asked of the images of a split: present and absent classes, tasks by their shares, caps."""
+    hardness = Hardness(members, kinds, options.hard_negatives) if options.hard_negatives else None
+    selected, tally = selection.select(members, absent, options.negatives, seed, hardness)
+    view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike, numerous)
+    planned = tasks.plan(shares, view)
+    questions, capped = apply_caps(planned.questions, options.caps, seed)
+    drawn = sum(not question.present for question in selected.questions)
+    numbers = {"not_found_wanted": selected.wanted, "not_found_drawn": drawn}
+    if len(shares) > 1:
+        numbers |= {"tasks_wanted": planned.wanted, "tasks_possible": planned.possible}  # type: ignore[dict-item]
+    return Chosen(questions, numbers), tally + capped
+
+
+def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Voice:
+    """What the prompts of a task are drawn from; templates of the user's own are for `phrase_to_boxes`."""
+    templates = options.templates if task == wording.TASK else {}
+    languages = wording.load_languages(options.langs, options.not_found, templates, task)
+    return wording.Voice(languages, options.not_found, options.seed, called)
+
+
 def _check_options(options: Options) -> None:
-    unknown = [task for task in options.tasks if task != compose.TASK]
-    if unknown or not options.tasks:
-        raise InputError(f"{', '.join(unknown) or 'no task'} cannot be made; there is {compose.TASK}", where="--tasks")
+    check_caps(options.caps)
+    if options.tiles:
+        tiling.parse_tiling(options.tiles)
+    if options.templates and wording.TASK not in tasks.parse_shares(options.tasks):
+        raise InputError(f"these wordings are for {wording.TASK}, which is not asked for", where="--templates")
+    if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
+        raise InputError(
+            f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"
+        )
+    if options.most_alike < 2:
+        raise InputError(f"{options.most_alike} cannot be told apart; from 2 on there is one to single out",
+                         where="--most-alike")  # fmt: skip
+    if not 0 <= options.hard_negatives <= 1:
+        raise InputError(
+            f"{options.hard_negatives} is no share; a number from 0 to 1 is needed", where="--hard-negatives"
+        )
     if not 0 <= options.negatives < float("inf"):
         raise InputError(f"{options.negatives} is no ratio; a number from 0 on is needed", where="--negatives")
     if options.images is not None and options.check_images and not options.images.is_dir():
@@ -137,7 +215,12 @@ def _read(sources: Sequence[tuple[str | None, Path]], options: Options, progress
     read: list[Source] = []
     for split, path in sources:
         progress(f"reading {path}", 0, None)
-        settings = {"voc_pixels": options.voc_pixels, "lists": "no" if split else "yes"}
+        settings = {
+            "voc_pixels": options.voc_pixels,
+            "box_form": options.box_form,
+            "frame": options.frame or "",
+            "lists": "no" if split else "yes",
+        }
         for source in reader(path, options.images, settings):
             read.append(replace(source, split=split) if split else source)
     if not read:
@@ -182,6 +265,7 @@ def _manifest(
     image_root: Path,
     sources: Sequence[tuple[str | None, Path]],
     options: Options,
+    answers: dict[str, list[str]],
     read: Sequence[Source],
     tally: Tally,
     counts: dict[str, Any],
@@ -195,6 +279,7 @@ def _manifest(
     return Manifest(
         image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
         not_found=dict(options.not_found),
+        answers=answers,
         counts={
             **totals,
             **counts,

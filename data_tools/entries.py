@@ -10,16 +10,19 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from data_tools.records import XYXY
 
+LONGEST = 1 << 31  # px that no side of an image reaches
+
 
 def text_of(value: object) -> str | None:
     """The value as a non-empty string that can be written as UTF-8, without blanks around it; None for all else."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not (text := value.strip()):
         return None
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
-        return None
-    return value.strip()
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+            return None
+    return text
 
 
 def class_name(value: object) -> str | None:
@@ -45,9 +48,9 @@ def stated_size(width: object, height: object) -> tuple[int, int] | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LONGEST:
         return None
-    return int(value) if value == int(value) and value > 0 else None
+    return int(value) if value == int(value) else None
 
 
 def four_numbers(value: object) -> XYXY | None:
@@ -71,6 +74,11 @@ def box_fault(xyxy: XYXY) -> str | None:
     if width < 0 or height < 0:
         return "negative_area"
     return "zero_area" if width == 0 or height == 0 else None
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: a number or a string, hashable and equal to itself."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value == value
 
 
 def phrase_of(category: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from data_tools.entries import phrase_of
 from data_tools.readers.voc_lists import SPLITS
-from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally
+from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally, fallen
 
 
 class Gathered(NamedTuple):
@@ -20,26 +21,40 @@ class Gathered(NamedTuple):
     records: list[Record]
     tally: Tally
     image_root: Path
+    kinds: Mapping[str, str] = {}
 
 
 def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
     """Puts sources together. `absence`, where given, overrides what each source says of itself."""
     root = Path(os.path.commonpath([source.image_root.resolve() for source in sources]))
     findings: list[Finding] = []
-    records = [record for source in sources for record in _rooted(source, root, absence)]
+    annotated = {name for source in sources for record in source.records for name in _classes(record)}
+    drawn = {phrase_of(name) for name in annotated}
+    records = [record for source in sources for record in _rooted(source, root, absence, drawn)]
     records = _merge_images(records, findings)
     records = _merge_classes(records, findings)
     tally = sum((source.tally for source in sources), Tally()) + Tally.of(findings)
-    return Gathered(records, tally, root)
+    kinds = {category: kind for source in sources for category, kind in source.kinds.items()}
+    return Gathered(records, tally, root, kinds)
 
 
-def _rooted(source: Source, root: Path, absence: Absence | None) -> Iterable[Record]:
-    """The records of a source with names below the common root, their split, and the classes looked for."""
+def _rooted(source: Source, root: Path, absence: Absence | None, drawn: Set[str]) -> Iterable[Record]:
+    """The records of a source with names below the common root, their split, and the classes looked for.
+
+    Of a source's classes only those count that someone annotated somewhere: a list of a million names costs nothing.
+    """
+    classes = frozenset(name for name in source.classes if phrase_of(name) in drawn)
     prefix = PurePosixPath(source.image_root.resolve().relative_to(root).as_posix())
     mode = absence or source.absence
     for record in source.records:
-        looked_for = {"exhaustive": source.classes, "listed": record.negatives, "none": frozenset[str]()}[mode]
-        yield replace(record, name=str(prefix / record.name), split=source.split or record.split, looked_for=looked_for)
+        looked_for = {"exhaustive": classes, "listed": record.negatives, "none": frozenset[str]()}[mode]
+        yield replace(
+            record,
+            name=str(prefix / record.name),
+            split=source.split or record.split,
+            looked_for=looked_for,
+            absence=mode,
+        )
 
 
 def _merge_images(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
@@ -54,7 +69,7 @@ def _merge_images(records: Sequence[Record], findings: list[Finding]) -> list[Re
         findings += [Finding("repeated_image", record.place, name) for record in group[1:]]
         if len(sizes) > 1:
             findings.append(Finding("size_disagrees", group[0].place, f"{name} is stated as {sorted(sizes)}"))
-            findings += [Finding("image_refused", a.place, a.category) for record in group for a in record.annotations]
+            findings += [finding for record in group for finding in fallen(record)]
         else:
             merged.append(group[0] if len(group) == 1 else _merged(group, findings))
     return merged
@@ -79,12 +94,18 @@ def _merged(group: Sequence[Record], findings: list[Finding]) -> Record:
         group[0],
         size_wh=next((record.size_wh for record in group if record.size_wh is not None), None),
         annotations=tuple(kept),
+        phrases=tuple(phrase for record in group for phrase in record.phrases),
+        samples=tuple(sample for record in group for sample in record.samples),
         refused=frozenset().union(*(record.refused for record in group)),
         doubtful=any(record.doubtful for record in group),
         looked_for=frozenset().union(*(record.looked_for for record in group)),
+        absence=min((record.absence for record in group), key=_LEAST_KNOWN.index),
         not_exhaustive=frozenset().union(*(record.not_exhaustive for record in group)),
         split=splits[0] if splits else None,
     )
+
+
+_LEAST_KNOWN: tuple[Absence, ...] = ("none", "listed", "exhaustive")
 
 
 def _content(annotation: Annotation) -> tuple[object, ...]:
@@ -93,23 +114,34 @@ def _content(annotation: Annotation) -> tuple[object, ...]:
 
 def _merge_classes(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
     """Classes whose phrase is the same (red_car, red car) become one: the first of their names in sorted order."""
-    names = sorted({name for record in records for name in _classes(record)})
+    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
+    names = sorted({name for record in records for name in _classes(record)}.union(*looked_for))
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(phrase_of(name), name)
     renamed = {name: first[phrase_of(name)] for name in names if first[phrase_of(name)] != name}
-    return [_rename(record, renamed, findings) for record in records] if renamed else list(records)
+    if not renamed:
+        return list(records)
+
+    @cache
+    def names_of(categories: frozenset[str]) -> frozenset[str]:
+        return frozenset(renamed.get(category, category) for category in categories)
+
+    return [_rename(record, renamed, names_of, findings) for record in records]
 
 
 def _classes(record: Record) -> Iterable[str]:
     yield from (annotation.category for annotation in record.annotations)
-    yield from record.refused | record.looked_for | record.not_exhaustive
+    yield from (phrase.category for phrase in record.phrases if phrase.category is not None)
+    yield from record.refused | record.not_exhaustive
 
 
-def _rename(record: Record, renamed: dict[str, str], findings: list[Finding]) -> Record:
-    def names(categories: Iterable[str]) -> frozenset[str]:
-        return frozenset(renamed.get(category, category) for category in categories)
-
+def _rename(
+    record: Record,
+    renamed: dict[str, str],
+    names_of: Callable[[frozenset[str]], frozenset[str]],
+    findings: list[Finding],
+) -> Record:
     findings += [
         Finding("same_phrase_class", a.place, f"{a.category} -> {renamed[a.category]}")
         for a in record.annotations
@@ -118,7 +150,8 @@ def _rename(record: Record, renamed: dict[str, str], findings: list[Finding]) ->
     return replace(
         record,
         annotations=tuple(replace(a, category=renamed.get(a.category, a.category)) for a in record.annotations),
-        refused=names(record.refused),
-        looked_for=names(record.looked_for),
-        not_exhaustive=names(record.not_exhaustive),
+        phrases=tuple(replace(p, category=renamed.get(p.category or "", p.category)) for p in record.phrases),
+        refused=names_of(record.refused),
+        looked_for=names_of(record.looked_for),
+        not_exhaustive=names_of(record.not_exhaustive),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Outcome = Literal["kept", "mended", "refused"]
-Unit = Literal["annotation", "image", "class in image", "file"]
+Unit = Literal["annotation", "phrase", "sample", "image", "class in image", "file"]
 
 
 class Rule(NamedTuple):
@@ -29,7 +29,9 @@ REASONS: dict[str, Rule] = {
         "refused", "annotation", "width or height is negative, or xmax < xmin: which corner is wrong?"
     ),
     "not_finite": Rule("refused", "annotation", "a coordinate is NaN or infinite"),
-    "missing_box": Rule("refused", "annotation", "there is no box; none is made from a segmentation"),
+    "missing_box": Rule("refused", "annotation", "there is no box, and no segmentation to take one from"),
+    "unreadable_mask": Rule("refused", "annotation", "there is no box, and its segmentation is no polygon and no RLE"),
+    "box_from_mask": Rule("mended", "annotation", "there is no box; it is the extent of the segmentation"),
     "malformed_box": Rule("refused", "annotation", "the box is not four numbers"),
     "outside_image": Rule("refused", "annotation", "the box lies wholly outside the image"),
     "clipped": Rule("mended", "annotation", "the box reaches over the edge; it is cut at the edge"),
@@ -37,6 +39,7 @@ REASONS: dict[str, Rule] = {
         "mended", "annotation", "narrower than a cell of the 000-999 grid: written one cell wide, truth unchanged"
     ),
     "duplicate_box": Rule("kept", "annotation", "the same box of the same class stands there before; both count"),
+    "group_of": Rule("kept", "annotation", "IsGroupOf, one box round many: goes to `ignore`, asked for by no sample"),
     "crowd": Rule("kept", "annotation", "iscrowd: goes to `ignore`, asked for by no sample"),
     "difficult": Rule("kept", "annotation", "difficult: goes to `ignore`, asked for by no sample"),
     # Whose box, and of what.
@@ -58,7 +61,26 @@ REASONS: dict[str, Rule] = {
         "mended", "annotation", "its class is worded like another one (red_car, red car): one class"
     ),
     "image_refused": Rule("refused", "annotation", "its image is refused"),
+    # Phrases, and prompts with their answers.
+    "empty_phrase": Rule("refused", "phrase", "there are no words, or none that the caption's spans point to"),
+    "phrase_without_box": Rule("refused", "phrase", "no box belongs to it; that is not said to mean absent"),
+    "phrase_incomplete": Rule("refused", "phrase", "one of its boxes was refused: no sample asks for all of them"),
+    "phrase_of_several": Rule(
+        "kept", "phrase", "the same words stand for another object of this image too; each is asked for by itself"
+    ),
+    "repeated_phrase": Rule("kept", "phrase", "the same words for the same boxes stand there before; both count"),
+    "malformed_sample": Rule("refused", "sample", "a prompt with its answer that no sample can be made of"),
+    "unwritable_box": Rule("refused", "sample", "one of the boxes that belong into its text was refused"),
+    "asks_no_box": Rule("kept", "sample", "no box is asked for: trained, and not scored as localisation"),
+    "system_message": Rule("mended", "sample", "a system message is left out: the model has no place for one"),
+    "text_only": Rule("refused", "sample", "it has no image; finetune reads such samples from files of their own"),
     # Images and annotation files.
+    "malformed_line": Rule("refused", "image", "the line is no JSON object, or no row, with what the format needs"),
+    "several_images": Rule("refused", "image", "there is no image, or more than one, where one is needed"),
+    "name_mended": Rule(
+        "mended", "image", "there is no such file; the one named by coco_url, or without COCO_val2014_, is taken"
+    ),
+    "unreadable_labels": Rule("refused", "image", "the label file cannot be read as UTF-8 text"),
     "malformed_image": Rule("refused", "image", "the entry is no JSON object with an id and a file name"),
     "repeated_image": Rule("mended", "image", "the image is listed twice; its annotations are put together"),
     "ambiguous_image_id": Rule("refused", "image", "one image id stands for several files"),
@@ -117,6 +139,34 @@ REASONS: dict[str, Rule] = {
         "refused", "class in image", "named as absent or as annotated in part, by an id not in the list"
     ),
     "negative_contradicted": Rule("mended", "class in image", "named as absent, yet annotated there: taken as present"),
+    "verified_without_box": Rule(
+        "kept", "class in image", "verified as present, yet without a box: neither asked for nor absent"
+    ),
+    # Samples.
+    "phrase_not_unique": Rule(
+        "refused", "sample", "a class there has a name that ends with this one (hot dog, dog): no phrase for one object"
+    ),
+    "answer_split": Rule(
+        "mended", "sample", "its answer would be longer than --max-answer-tokens: asked for step by step (next_box)"
+    ),
+    "answer_too_long": Rule(
+        "refused", "sample", "its answer would be longer than --max-answer-tokens (with next_box it would be split)"
+    ),
+    "given_too_long": Rule(
+        "refused",
+        "sample",
+        "the boxes given before this step take more tokens than an answer may (--max-answer-tokens, else 1024)",
+    ),
+    "over_class_cap": Rule("refused", "sample", "more than --max-per-class of its class, or than --balance leaves"),
+    "over_image_cap": Rule("refused", "sample", "more than --max-per-image about its image"),
+    # Tiles.
+    "cut_by_tile": Rule("mended", "annotation", "a tile shows most of it; the box is cut at the tile's edge"),
+    "mostly_outside_tile": Rule(
+        "refused", "annotation", "a tile shows too little of it: its class is neither present nor absent in that tile"
+    ),
+    "not_tiled": Rule(
+        "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image: no tile gets it"
+    ),
     # Splits.
     "not_in_lists": Rule("refused", "image", "ImageSets/Main has lists and none of them names it"),
     "listed_without_annotation": Rule("refused", "image", "a list of ImageSets/Main names it and it has no XML"),

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from data_tools.reasons import REASONS, Outcome
+from grounding.samples import Sample
 
 XYXY = tuple[float, float, float, float]
 Ignore = Literal["crowd", "difficult"]
@@ -29,6 +30,19 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     ignore: Ignore | None = None
 
 
+class Phrase(msgspec.Struct, frozen=True, kw_only=True):
+    """Words for one or more objects of an image, as an annotator put them; they are no class.
+
+    `boxes_px` are all of its boxes (xyxy, float px, one at least), sound but not yet checked against the image. Two
+    phrases of one image may have the same words; each is asked for by itself, as published benchmarks count them.
+    """
+
+    text: str
+    boxes_px: tuple[XYXY, ...]
+    place: str
+    category: str | None = None
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One image as annotated.
 
@@ -36,12 +50,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         name: path below the image root, with slashes.
         size_wh: (width, height) in px as the annotation states it; after the checks, that of the frame of the boxes.
         annotations: in the order of the file.
+        phrases: in the order of the file; they say nothing about classes that are absent.
+        samples: prompts with their answers that the source itself holds. They go through as they are; the size and
+            frame of their boxes must be that of the record.
         place: where the image stands in the annotations.
         refused: classes of which an annotation here was refused; they are neither absent nor complete.
         doubtful: an annotation of unknown class was refused here, so nothing here is known to be absent.
         negatives: classes that the annotation names as absent here.
         looked_for: classes that are absent here unless annotated. Readers leave it empty: it is set when the sources
             are put together, from the classes of the source (exhaustive) or from `negatives` (listed).
+        absence: what the annotations of the image say of what they do not hold; as `looked_for`, readers leave it.
         not_exhaustive: classes of which only some objects are annotated here.
         split: train, val or test by an official list; "trainval" leaves the choice of the two open; None = by hash.
         upright: the boxes are in the frame turned by EXIF.
@@ -51,11 +69,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     size_wh: tuple[int, int] | None
     annotations: tuple[Annotation, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    samples: tuple[Sample, ...] = ()
     place: str
     refused: frozenset[str] = frozenset()
     doubtful: bool = False
     negatives: frozenset[str] = frozenset()
     looked_for: frozenset[str] = frozenset()
+    absence: Absence = "exhaustive"
     not_exhaustive: frozenset[str] = frozenset()
     split: str | None = None
     upright: bool = False
@@ -68,6 +89,15 @@ class Finding(NamedTuple):
     reason: str
     place: str
     found: str = ""
+
+
+def fallen(record: Record) -> list[Finding]:
+    """What falls with a refused image: each annotation, phrase and sample of it."""
+    return [
+        *(Finding("image_refused", annotation.place, annotation.category) for annotation in record.annotations),
+        *(Finding("image_refused", phrase.place, phrase.text) for phrase in record.phrases),
+        *(Finding("image_refused", record.place, sample.id) for sample in record.samples),
+    ]
 
 
 @dataclass(frozen=True)
@@ -115,6 +145,7 @@ class Source:
         absence: "exhaustive" where everything of `classes` that is not annotated is absent, "listed" where only named
             negatives are known to be, "none" where nothing is.
         split: the split that this source is by its own layout (instances_val2017.json), else None.
+        kinds: class -> the kind of thing that it is (COCO's supercategory), where the source names one.
         taken: choices that the reader made by itself, in words, to be printed ({"VOC pixels": "1-based: ..."}).
     """
 
@@ -125,9 +156,11 @@ class Source:
     classes: frozenset[str]
     absence: Absence = "exhaustive"
     split: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
 
 
 Reader = Callable[[Path, "Path | None", Mapping[str, str]], Sequence[Source]]
 """(source, the folder of --images or None, options) -> one Source for each annotation file. Options: "voc_pixels" is
-what --voc-pixels says; "lists" is "no" where SPLIT=SOURCE stands above official lists, else "yes"."""
+what --voc-pixels says, "box_form" what --box-form says; "lists" is "no" where SPLIT=SOURCE stands above official lists,
+else "yes"; "frame" is what --frame says, "" where it is not given."""

@@ -14,15 +14,32 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_tools.entries import phrase_of
-from data_tools.records import Finding, Record, Tally
+from data_tools.hardness import Hardness
+from data_tools.records import Finding, Phrase, Record, Tally
+from grounding.samples import Task
 
 
 class Question(NamedTuple):
-    """A class asked for in an image; `present` says whether it has boxes there."""
+    """Something asked of an image.
+
+    Attributes:
+        category: the class asked about; "" where all classes are, or a phrase that is of no class.
+        present: whether the answer is more than that nothing was found.
+        detail: which of the questions that the task has about this class in this image (see its file in `tasks`).
+        phrase: what is asked for in the place of the class.
+    """
 
     record: Record
     category: str
     present: bool
+    task: Task = "phrase_to_boxes"
+    detail: str | int = ""
+    phrase: Phrase | None = None
+
+    @property
+    def words(self) -> str:
+        """What is asked for, before names are given to classes: a phrase as it stands, a class name made plain."""
+        return " ".join(self.phrase.text.split()) if self.phrase else phrase_of(self.category)
 
 
 class Selected(NamedTuple):
@@ -33,12 +50,22 @@ class Selected(NamedTuple):
 
 
 def select(
-    records: Sequence[Record], absent: Mapping[str, Sequence[str]], ratio: float, seed: str
+    records: Sequence[Record],
+    absent: Mapping[str, Sequence[str]],
+    ratio: float,
+    seed: str,
+    hardness: Hardness | None = None,
 ) -> tuple[Selected, Tally]:
     """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
     found, tally = present(records)
-    not_found = draw_absent(records, absent, found, ratio, seed)
-    questions = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    not_found = draw_absent(records, absent, found, ratio, seed, hardness)
+    phrases = [
+        Question(record, phrase.category or "", True, detail=place, phrase=phrase)
+        for record in records
+        for place, phrase in enumerate(record.phrases)
+    ]
+    classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name)  # stable: phrases in their order
     return Selected(questions, not_found.wanted), tally
 
 
@@ -69,9 +96,8 @@ def absent_classes(records: Sequence[Record]) -> list[list[str]]:
     Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
     """
     drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
-    named: set[str] = set()
-    for record in records:
-        named |= record.looked_for | _annotated(record)
+    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
+    named = {category for record in records for category in _annotated(record)}.union(*looked_for)
     keys = {category: phrase_of(category).casefold() for category in named}
     barred: dict[str, set[str]] = {}
     doubtful: set[str] = set()
@@ -94,6 +120,7 @@ def draw_absent(
     positives: Sequence[Question],
     ratio: float,
     seed: str,
+    hardness: Hardness | None = None,
 ) -> Selected:
     """Not-found questions of one split, about `ratio` for each found one.
 
@@ -107,6 +134,8 @@ def draw_absent(
         positives: the found questions of the split.
         ratio: not-found questions for each found one, >= 0.
         seed: the draw is a function of it and of the other arguments.
+        hardness: draws a part of the images of each class by what else is in them; how often a class is asked for
+            stays, so that it does not tell the answer.
     """
     wanted = round(ratio * len(positives))
     places: dict[str, list[int]] = {}
@@ -118,7 +147,10 @@ def draw_absent(
         rng = random.Random(f"{seed}|{category}")
         share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
         candidates = places.get(category, [])
-        chosen |= {(index, category) for index in rng.sample(candidates, min(share, len(candidates)))}
+        count = min(share, len(candidates))
+        hard = hardness.draw(category, candidates, count, rng) if hardness else []
+        easy = [index for index in candidates if index not in set(hard)] if hard else candidates
+        chosen |= {(index, category) for index in (*hard, *rng.sample(easy, count - len(hard)))}
     chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
     questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
     return Selected(questions, wanted)
@@ -149,4 +181,6 @@ def _fill(
 
 def _annotated(record: Record) -> set[str]:
     """Classes that are in the image, or may be."""
-    return {annotation.category for annotation in record.annotations} | record.refused | record.not_exhaustive
+    drawn = {annotation.category for annotation in record.annotations}
+    named = {phrase.category for phrase in record.phrases if phrase.category is not None}
+    return drawn | named | record.refused | record.not_exhaustive

@@ -1,7 +1,8 @@
 """Which image goes to train, val or test: official lists first, else a hash of (seed, group). Knows no box, no prompt.
 
 A group is the image's path, or what a regular expression captures of it; groups that share a byte-identical image are
-one. The hash looks at nothing else, so images added later do not move those that are there.
+one. The hash looks at nothing else, so images added later do not move those that are there. Stratified splits look at
+the classes of all images instead (`data_tools.stratify`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from data_tools.records import Finding, Record, Tally
+from data_tools.stratify import stratify
 from grounding.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -35,7 +37,11 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
 
 
 def assign_splits(
-    records: Sequence[Record], ratios: tuple[float, float, float], group_by: str | None, seed: int
+    records: Sequence[Record],
+    ratios: tuple[float, float, float],
+    group_by: str | None,
+    seed: int,
+    stratified: bool = False,
 ) -> tuple[list[Record], Tally]:
     """The records with `split` set to train, val or test. Raises InputError where the expression is no good."""
     findings: list[Finding] = []
@@ -50,16 +56,39 @@ def assign_splits(
     for record, group in zip(records, groups, strict=True):
         if record.split is not None:
             official.setdefault(group, set()).add(record.split)
+    listed = {group: next(name for name in STRICTEST if name in lists) for group, lists in official.items()}
+    drawn = _stratified(records, groups, ratios, listed, seed) if stratified else {}
     placed = []
     for record, group in zip(records, groups, strict=True):
-        lists = official.get(group, set())
-        split = record.split or next((name for name in STRICTEST if name in lists), None)
+        split = record.split or listed.get(group)
         if split == "trainval":
-            decided = next((name for name in STRICTEST[1:3] if name in lists), None)
-            split = decided or _draw(group, (ratios[0], ratios[1], 0.0), seed)
-        placed.append(replace(record, split=split or _draw(group, ratios, seed)))
+            decided = next((name for name in STRICTEST[1:3] if name in official[group]), None)
+            split = decided or drawn.get(group) or _draw(group, (ratios[0], ratios[1], 0.0), seed)
+        placed.append(replace(record, split=split or drawn.get(group) or _draw(group, ratios, seed)))
     findings += _torn(placed)
     return placed, Tally.of(findings)
+
+
+def _stratified(
+    records: Sequence[Record],
+    groups: Sequence[str],
+    ratios: tuple[float, float, float],
+    listed: Mapping[str, str],
+    seed: int,
+) -> dict[str, str]:
+    """Group -> split for those that no official list has; trainval groups among themselves, over train and val."""
+    trainval = {group for group, split in listed.items() if split == "trainval"}
+    drawn: dict[str, str] = {}
+    for among, shares in ((False, ratios), (True, (ratios[0], ratios[1], 0.0))):
+        members = [
+            (record, group) for record, group in zip(records, groups, strict=True) if (group in trainval) == among
+        ]
+        if members and sum(shares):
+            fixed = {group: listed[group] for _, group in members if group in listed and not among}
+            named = {split: share / sum(shares) for split, share in zip(SPLITS, shares, strict=True)}
+            images, theirs = zip(*members, strict=True)
+            drawn |= stratify(images, theirs, named, fixed, seed)
+    return drawn
 
 
 def _compile(group_by: str | None) -> re.Pattern[str] | None:

@@ -8,6 +8,7 @@ boxes, and eos ends the answer. Words around them are estimated: a token for thr
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,9 @@ import numpy as np
 from grounding.samples import Sample
 from grounding.text import grid_ceiling
 
+NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
+_GROUP = re.compile(r"\[\[.*?\]\]")
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
 
@@ -26,8 +29,8 @@ def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos."""
     words, cost = sample.label, 1
     if sample.boxes:
-        words = words[: words.index("[[")] + words[words.rindex("]]") + 2 :]
-        cost += TOKENS_PER_BOX * len(sample.boxes) + 1
+        words, groups = _GROUP.subn("", words)
+        cost += TOKENS_PER_BOX * len(sample.boxes) + groups
     latin = sum(character.isascii() for character in words)
     return cost + math.ceil(latin / 3) + 3 * (len(words) - latin)
 
@@ -47,6 +50,7 @@ def describe(samples: Sequence[Sample]) -> dict[str, Any]:
         "not_found": sum(sample.boxes == [] for sample in samples),
         "boxes": sum(len(sample.boxes or []) for sample in samples),
         "ignored_boxes": sum(len(sample.ignore) for sample in samples),
+        "tasks": dict(sorted(Counter(sample.task for sample in samples).items())),
         "languages": dict(sorted(Counter(sample.lang for sample in samples).items())),
         "label_tokens": {
             "total": sum(tokens),
@@ -66,12 +70,14 @@ def _histogram(tokens: Sequence[int]) -> dict[str, int]:
 
 
 def _classes(samples: Sequence[Sample]) -> Mapping[str, dict[str, int]]:
-    """Class -> samples found, not found, and boxes; sorted by name."""
+    """Class -> samples found, not found, and boxes; sorted by name. Only samples that ask for boxes of one class."""
     found: Counter[str] = Counter()
     not_found: Counter[str] = Counter()
     boxes: Counter[str] = Counter()
     for sample in samples:
-        category = sample.category or ""
+        if sample.boxes is None or sample.categories is not None:
+            continue
+        category = sample.category or NO_CLASS
         (found if sample.boxes else not_found)[category] += 1
         boxes[category] += len(sample.boxes or [])
     return {

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test asserts a time: on a busy machine an example takes as long as it takes.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Before torch is imported anywhere: tiny models are slower on several threads, and the results then differ by machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from grounding.errors import InputError, ManyErrors
-from grounding.settings import differences, read_architecture, read_settings, settings_yaml, template_settings
+from grounding.settings import (
+    FinetuneSettings,
+    differences,
+    read_architecture,
+    read_settings,
+    settings_yaml,
+    template_settings,
+)
+from grounding.settings.places import say_pydantic_error
 
 GOOD = """output: runs/x
 model:
@@ -70,18 +82,18 @@ evaluation:
         f"{path}:3: model.pth": "did you mean 'path'",
         f"{path}:4: model.dtype = 'float16'": "'float32' or 'bfloat16'",
         f"{path}:5: model.quantization": "quantised weights cannot be trained",
-        f"{path}:8: tuning.rank = 0": "greater than or equal to 1",
+        f"{path}:8: tuning.rank = 0": "must be 1 or more",
         f"{path}:9: tuning.learning_rate": "did you mean 'training.learning_rate'",
         f"{path}:13: data.train.1.shar": "did you mean 'share'",
-        f"{path}:14: data.train.2.path = 5": "valid string",
+        f"{path}:14: data.train.2.path = 5": "must be text",
         f"{path}:16: training.micro_batch": "does not divide the effective batch of 16",
-        f"{path}:17: training.epochs = 'abc'": "valid number",
+        f"{path}:17: training.epochs = 'abc'": "must be a number",
         f"{path}:18: training.betas.1 = 1.5": "less than 1",
         f"{path}:20: training.clip": "set twice",
-        f"{path}:22: evaluation.every = 'never'": "or = 'never' should be a valid integer",
+        f"{path}:22: evaluation.every = 'never'": "must be 'epoch' or a whole number",
         "command line, training.epocs=3": "did you mean 'epochs'",
         "command line, foo": "key=value",
-        "command line, evaluation.batch=0": "greater than or equal to 1",
+        "command line, evaluation.batch=0": "must be 1 or more",
         "command line, data.train.7.path=x": "no entry 7",
         "command line, output.x=1": "single value",
         "command line, model.dtype=[": "not YAML",
@@ -90,6 +102,42 @@ evaluation:
         assert any(line.startswith(start) and text in line for line in told), (start, told)
     assert len(told) == len(expected)
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("trainin.x=3", "trainin is no setting; did you mean 'training'?"),
+        ("data.vale.path=3", "data.vale is no setting; did you mean 'val'?"),
+        ("evaluation.batch=yes", "evaluation.batch = true must be a whole number"),
+        ("training.epochs=.inf", "training.epochs = inf must be a finite number"),
+        ("training=null", "training = null must be a block of settings, `key: value`"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_with_its_word(tmp_path: Path, word: str, told: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        read_settings(write(tmp_path, GOOD), [word])
+    assert caught.value.problems == [f"command line, {word}: {told}"]
+
+
+def test_every_kind_of_mistake_has_words_of_its_own() -> None:
+    """Whatever stands in a place, the message has no words of the library that found it."""
+    good = template_settings().model_dump()
+    wrong: list[Any] = ["", "x", -1, 0, 1.5, float("inf"), True, None, [], [1], ["x"] * 3, {}, {"x": 1}]
+    places = [(name,) for name in good] + [
+        (block, key) for block in good if isinstance(good[block], dict) for key in good[block]
+    ]
+    for place in places:
+        for value in wrong:
+            document = copy.deepcopy(good)
+            block = document if len(place) == 1 else document[place[0]]
+            block[place[-1]] = value
+            try:
+                FinetuneSettings.model_validate(document)
+            except ValidationError as error:
+                for item in error.errors():
+                    said = say_pydantic_error(item, FinetuneSettings)
+                    assert not re.search("valid|input|instance|Settings|after", said.allowed), (place, value, said)
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The formats that `grounding convert --format` knows: the two of this package, and those that other packages bring.
+"""The formats that `grounding convert --format` knows: those of this package, and those that other packages bring.
 
 Another package adds a format by an entry point of the group `grounding.readers`, whose name is the format's name and
-whose object is a `data_tools.records.Reader`:
+whose object is a `data_tools.records.Reader`, or a `Format` where `--format auto` shall know it too (docs/readers.md):
 
     [project.entry-points."grounding.readers"]
     my_format = "my_package.my_module:open_my_format"
@@ -9,33 +9,101 @@ whose object is a `data_tools.records.Reader`:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import NamedTuple
 
+from data_tools.readers import recognise
 from data_tools.readers.coco import open_coco
+from data_tools.readers.conversations import open_conversations
+from data_tools.readers.look import Look
+from data_tools.readers.lvis import open_lvis
+from data_tools.readers.odvg import open_odvg
+from data_tools.readers.openimages import open_openimages
+from data_tools.readers.referring import open_referring
+from data_tools.readers.swift import open_swift
+from data_tools.readers.via_datumaro import PREFIX, open_datumaro
+from data_tools.readers.visual_genome import open_visual_genome
 from data_tools.readers.voc import open_voc
-from data_tools.records import Reader
+from data_tools.readers.yolo import open_yolo
+from data_tools.records import Reader, Source
 from grounding.errors import InputError
 
 GROUP = "grounding.readers"
-OWN: dict[str, Reader] = {"coco": open_coco, "voc": open_voc}
+AUTO = "auto"
+
+
+class Format(NamedTuple):
+    """A reader, and how its sources are known: what was seen in words, or None. Without it `auto` never takes it."""
+
+    open: Reader
+    recognise: Callable[[Look], str | None] | None = None
+
+
+OWN: dict[str, Format] = {
+    "coco": Format(open_coco, recognise.coco),
+    "voc": Format(open_voc, recognise.voc),
+    "yolo": Format(open_yolo, recognise.yolo),
+    "lvis": Format(open_lvis, recognise.lvis),
+    "openimages": Format(open_openimages, recognise.openimages),
+    "referring": Format(open_referring, recognise.referring),
+    "visual_genome": Format(open_visual_genome, recognise.visual_genome),
+    "odvg": Format(open_odvg, recognise.odvg),
+    "swift": Format(open_swift, recognise.swift),
+    "conversations": Format(open_conversations, recognise.conversations),
+}
 
 
 def formats() -> list[str]:
-    """The names that `reader_of` takes, this package's own first."""
+    """The names that `reader_of` takes, this package's own first; `auto` and `datumaro:NAME` are taken besides."""
     return [*OWN, *sorted(_brought().keys() - OWN.keys())]
 
 
 def reader_of(name: str) -> Reader:
     """The reader of a format. Raises InputError where there is none, or where it cannot be imported."""
+    if name == AUTO:
+        return open_auto
+    if name.startswith(PREFIX):
+        return partial(open_datumaro, form=name.removeprefix(PREFIX))
+    return _format_of(name).open
+
+
+def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> Sequence[Source]:
+    """The reader behind `--format auto`: that of the one format that is recognised; how it was is told in `taken`.
+
+    Raises InputError where none is recognised, or several are.
+    """
+    if not source.exists():
+        raise InputError("no such file or folder", where=str(source))
+    look = Look(source)
+    known = ((name, _format_of(name).recognise) for name in formats())
+    seen = {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
+    if len(seen) != 1:
+        found = "; ".join(f"{name}: {how}" for name, how in seen.items())
+        raise InputError(
+            f"it could be of {len(seen)} formats: {found}" if seen else "its format is not recognised",
+            where=str(source),
+            fix=f"Say --format NAME, one of: {', '.join(seen or formats())}.",
+        )
+    ((name, how),) = seen.items()
+    sources = _format_of(name).open(source, images, options)
+    return [replace(read, taken={"format": f"{name}: {how}", **read.taken}) for read in sources]
+
+
+def _format_of(name: str) -> Format:
     if name in OWN:
         return OWN[name]
     if name not in _brought():
-        raise InputError(f"no reader for the format {name!r}; there are: {', '.join(formats())}", where="--format")
+        allowed = ", ".join([*formats(), AUTO, f"{PREFIX}NAME"])
+        raise InputError(f"no reader for the format {name!r}; there are: {allowed}", where="--format")
     try:
-        reader: Reader = _brought()[name].load()
+        brought = _brought()[name].load()
     except (ImportError, AttributeError) as error:
         raise InputError(f"the reader of the format {name!r} cannot be imported: {error}", where="--format") from error
-    return reader
+    return brought if isinstance(brought, Format) else Format(brought)
 
 
 def _brought() -> dict[str, EntryPoint]:

@@ -8,7 +8,7 @@ files or more the set cannot count from 1; its corners are then taken as edges, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, get_args
 from xml.etree.ElementTree import Element, ParseError  # names only; what is parsed goes through defusedxml
@@ -17,6 +17,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from data_tools.entries import box_fault, class_name, clean_name, stated_size, text_of
+from data_tools.readers.box_form import Stated, choose_form, corners
+from data_tools.readers.documents import read_bytes
+from data_tools.readers.image_files import SUFFIXES
 from data_tools.readers.voc_lists import find_lists, read_lists
 from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally
 from grounding.errors import InputError
@@ -24,7 +27,6 @@ from grounding.errors import InputError
 Pixels = Literal["auto", "one-based", "edges"]
 PIXELS: tuple[str, ...] = get_args(Pixels)
 ZEROS_OF_EDGES = 2  # files with a coordinate 0 from which on a set cannot count from 1; a single one may be a slip
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 TRUE = {"1", "true", "True"}
 
@@ -66,7 +68,7 @@ def open_voc(source: Path, images: Path | None, options: Mapping[str, str]) -> l
     """
     folders = find_folders(source, images)
     lists = folders.lists if options.get("lists") != "no" else []
-    contents = {path: _read_bytes(path) for path in [*_xml_files(folders.annotations), *lists]}
+    contents = {path: read_bytes(path) for path in [*_xml_files(folders.annotations), *lists]}
     digest = hashlib.sha256()
     for path, content in contents.items():
         digest.update(f"{path.relative_to(source).as_posix()}\0{len(content)}\0".encode() + content)
@@ -76,13 +78,16 @@ def open_voc(source: Path, images: Path | None, options: Mapping[str, str]) -> l
         if path not in lists
     ]
     one_based, why = pixel_rule(files, options.get("voc_pixels", "auto"))
+    form, other = choose_form(_stated(files), "corners", options.get("box_form", "auto"))
+    if form == "xywh":
+        files = [_with_sizes(file, one_based) for file in files]
     splits: dict[str, str] | None = None
     findings: list[Finding] = []
     if lists:
         texts = {path.stem: contents[path].decode("utf-8-sig", errors="replace") for path in lists}
         splits, findings = read_lists(texts, [file.stem for file in files])
     records = [record for file in files if (record := _record(file, folders.images, one_based, splits, findings))]
-    taken = {"VOC pixels": why}
+    taken = {"VOC pixels": why, **({"box form": f"{form}: {other}"} if other else {})}
     if lists:
         taken["splits"] = f"official, from ImageSets/Main: {', '.join(path.name for path in lists)}"
     return [
@@ -151,15 +156,30 @@ def pixel_rule(files: Sequence[VocFile], pixels: str) -> tuple[bool, str]:
     return one_based, f"{rule} ({why})"
 
 
+def _stated(files: Sequence[VocFile]) -> Iterator[Stated]:
+    """Four numbers and the size of their image, where both are stated."""
+    for file in files:
+        for thing in file.objects:
+            if thing.stated is not None and file.size_wh is not None:
+                yield thing.stated, file.size_wh
+
+
+def _with_sizes(file: VocFile, one_based: bool) -> VocFile:
+    """The file with xmax and ymax taken as width and height, put right. The last pixel counts where the first is 1."""
+    last = 1.0 if one_based else 0.0
+    objects = []
+    for thing in file.objects:
+        if thing.stated is not None:
+            x0, y0, x1, y1 = corners(thing.stated, "xywh")
+            stated = (x0, y0, x1 - last, y1 - last)
+            fault = box_fault((x0, y0, x1, y1))
+            thing = thing._replace(stated=stated, fault=fault)
+        objects.append(thing)
+    return file._replace(objects=tuple(objects))
+
+
 def _xml_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def _object(element: Element, place: str) -> VocObject:

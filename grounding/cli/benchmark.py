@@ -7,8 +7,9 @@ grounding benchmark --data data/mine/test.jsonl --model checkpoints/cogvlm --ada
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,48 +23,41 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from grounding.cli.model_options import ARITHMETIC, LOADING, PATH, answer_tokens, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import evaluate
-from grounding.evaluation.predictions import Prediction, align, read_predictions
+from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
-from grounding.inference.budget import BOXES, tokens_for
 from grounding.processes import is_first, together
-from grounding.samples import Dataset, read_dataset
+from grounding.samples import Dataset, open_dataset, read_dataset
+from grounding.text import COGVLM, DIALECTS, dialect_named
 
-FOLDER = click.Path(path_type=Path)
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
-ARITHMETIC = ("dtype", "quantization", "quantize_tower", "attention", "rope_dtype")
-MODEL_OPTIONS = ("adapter", "constrain", "with_base", "tokenizer", "device", *ARITHMETIC)
+NEED_MODEL = ("constrain", "with_base", *LOADING)
 
 
 @click.command(name="benchmark")
-@click.option("--data", type=FOLDER, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
-@click.option("--model", type=FOLDER, metavar="DIR", help="Checkpoint that answers.")
-@click.option("--adapter", type=FOLDER, metavar="DIR", help="PEFT adapter on it.")
-@click.option("--predictions", type=FOLDER, metavar="FILE.jsonl", help="Answers made before, by any model.")
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Report folder.")
-@click.option("--images", type=FOLDER, metavar="DIR", help="Image root, in place of the manifest's.")
+@click.option("--data", type=PATH, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
+@model_options
+@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="Answers made before, by any model.")
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="Report folder.")
+@click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
 @click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
-@click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
 @click.option(
-    "--base-predictions", type=FOLDER, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline."
+    "--dialect",
+    default=COGVLM.name,
+    show_default=True,
+    metavar="NAME",
+    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
 )
+@click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
+@click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
-@click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in an answer.")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
-@click.option("--constrain", is_flag=True, help="Allow only answers that can be read; the report says so.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
-@click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
-@click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
-@click.option("--tokenizer", type=FOLDER, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
-@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
@@ -76,7 +70,9 @@ def command(data: Path, out: Path, **options: Any) -> None:
     on where it was when the same command is given again. Under torchrun, several GPUs share the samples.
     """
     _check(options)
-    whole = read_dataset(data, options["images"])
+    # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
+    whole = (open_dataset if options["model"] is None else read_dataset)(data, options["images"])
+    gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
     dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
     with _bars() as bar:
         if options["model"] is not None:
@@ -92,6 +88,7 @@ def command(data: Path, out: Path, **options: Any) -> None:
                 predictions,
                 not_found=dataset.not_found,
                 protocol=options["protocol"],
+                dialect=options["dialect"],
                 seed=options["seed"],
                 base=base,
             )
@@ -122,8 +119,11 @@ def _check(options: Mapping[str, Any]) -> None:
     """Options that contradict each other, before anything is read."""
     if (options["model"] is None) == (options["predictions"] is None):
         raise InputError("give either --model or --predictions.", where="grounding benchmark")
+    dialect_named(options["dialect"])
+    if options["model"] is not None and options["dialect"] != COGVLM.name:
+        raise InputError("--dialect is about predictions files; the model here writes CogVLM's.", where="--dialect")
     if options["model"] is None:
-        useless = [f"--{name.replace('_', '-')}" for name in MODEL_OPTIONS if options[name]]
+        useless = [f"--{name.replace('_', '-')}" for name in NEED_MODEL if options[name]]
         if useless:
             raise InputError(f"{', '.join(useless)} need --model.", where="grounding benchmark")
     elif options["allow_missing"] and options["base_predictions"] is None:
@@ -138,7 +138,8 @@ def _check(options: Mapping[str, Any]) -> None:
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
 
 
-Answers = tuple[list[Prediction | None], list[Prediction | None] | None, dict[str, Any]]
+Given = Sequence[Prediction | None]
+Answers = tuple[Given, Given | None, dict[str, Any]]
 Bar = Callable[[str, int | None], Any]
 
 
@@ -159,10 +160,9 @@ def _read(whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Answe
     )
 
 
-def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> list[Prediction | None]:
+def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Given:
     """One prediction for each sample measured; ids are held against the whole file, whatever --limit says."""
-    aligned = align(read_predictions(path), whole.samples, where=str(path), allow_missing=options["allow_missing"])
-    return aligned[: len(dataset.samples)]
+    return open_aligned(path, whole.samples, allow_missing=options["allow_missing"])[: len(dataset.samples)]
 
 
 def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, Any], bar: Bar) -> Answers:
@@ -170,22 +170,14 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
     from grounding.evaluation.predict import check_images, fingerprint_of, predict
 
     check_images(dataset, follow_links=options["follow_links"])  # before minutes of loading
-    from grounding.models.loading import load_model
-    from grounding.models.quantization import say_quantized
-
     with bar("Loading the model", None):
-        loaded = load_model(
-            options["model"],
-            **{name: options[name] for name in MODEL_OPTIONS if name not in ("constrain", "with_base")},
-        )
-    if options["quantization"] and is_first():
-        click.echo(say_quantized(loaded.model), err=True)
+        loaded = load(options)
     settings = {name: options[name] for name in ARITHMETIC}
-    max_new_tokens = tokens_for(options["max_new_tokens"], options["max_boxes"])
+    max_new_tokens = answer_tokens(options)
     constrain = options["max_boxes"] if options["constrain"] else None
     settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
 
-    def run(name: str, title: str, adapter: Path | None) -> list[Prediction | None]:
+    def run(name: str, title: str, adapter: Path | None) -> Given:
         fingerprint = fingerprint_of(
             dataset,
             files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
@@ -207,7 +199,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         return list(made)
 
     predictions = run("predictions.jsonl", "Answering", options["adapter"])
-    base: list[Prediction | None] | None = None
+    base: Given | None = None
     if options["with_base"]:
         with loaded.model.disable_adapter():
             base = run("base_predictions.jsonl", "Answering without the adapter", None)
@@ -221,6 +213,7 @@ def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, A
         "predictions": str(out / "predictions.jsonl"),
         "template": loaded.processor.template_version,
         "image_size": loaded.processor.image_size,
+        "warnings": list(loaded.warnings),
         "device": str(model.device),
         "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "quantization": options["quantization"],

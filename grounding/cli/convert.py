@@ -17,11 +17,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from data_tools import convert as line
+from data_tools.caps import Caps
+from data_tools.readers import OWN
+from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
 from data_tools.reasons import REASONS
 from data_tools.records import Tally
 from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
+from data_tools.tasks import TASKS
+from data_tools.tasks.view import MOST_ALIKE
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -32,7 +37,14 @@ STRIDE = 20  # things done between two moves of a bar
 
 @click.command("convert")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE [SPLIT=SOURCE ...]")
-@click.option("--format", "form", required=True, metavar="NAME", help="coco, voc, or a format that a package adds.")
+@click.option(
+    "--format",
+    "form",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help=f"{', '.join(OWN)}, datumaro:NAME, or a format that a package adds.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder that the annotations' file names start from.")
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image to its end.")
@@ -40,6 +52,7 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--group-by", metavar="REGEX", help="What it captures of an image's path stays in one split (patient, video)."
 )
+@click.option("--stratify", is_flag=True, help="Give each split its share of every class, groups kept whole.")
 @click.option(
     "--negatives", type=float, default=0.25, show_default=True, metavar="R", help="Not-found samples per found one."
 )
@@ -51,7 +64,50 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--lang", default="en", show_default=True, metavar="LANG[,LANG]", help="Languages of the prompts: en, zh."
 )
-@click.option("--tasks", default="phrase_to_boxes", show_default=True, metavar="TASK[,TASK]", help="What to ask for.")
+@click.option(
+    "--hard-negatives",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the not-found samples, asked where the class could well be: what often stands with it, or is of its kind.",
+)
+@click.option(
+    "--tasks",
+    default="phrase_to_boxes",
+    show_default=True,
+    metavar="TASK[=SHARE],...",
+    help=f"What to ask for, the first task whole, the others in proportion: {', '.join(TASKS)}.",
+)
+@click.option(
+    "--most-alike",
+    type=int,
+    default=MOST_ALIKE,
+    show_default=True,
+    metavar="N",
+    help='Objects of a class up to which phrase_to_box says "the leftmost"; raise it where none is left unannotated.',
+)
+@click.option(
+    "--max-answer-tokens",
+    type=int,
+    metavar="N",
+    help="A longer answer is split into steps where next_box is among --tasks, else refused; never cut.",
+)
+@click.option("--max-per-class", type=int, metavar="N", help="Most samples of a class in a split.")
+@click.option("--max-per-image", type=int, metavar="N", help="Most samples about an image.")
+@click.option(
+    "--balance",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="0..1",
+    help="Thin frequent classes: 0 not at all, 1 down to the median class.",
+)
+@click.option(
+    "--tiles",
+    metavar="SIDE[,OVERLAP[,VISIBLE]]",
+    help="Cut images into overlapping tiles of SIDE px; a tile has an object of which it shows VISIBLE (0.5).",
+)
 @click.option(
     "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
 )
@@ -69,6 +125,13 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option(
     "--voc-pixels", type=click.Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels."
 )
+@click.option(
+    "--box-form",
+    type=click.Choice(FORMS),
+    default="auto",
+    show_default=True,
+    help="What the four numbers of a COCO or VOC box are. auto: as the format says, unless only the other form fits.",
+)
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
 @click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
@@ -85,13 +148,16 @@ def command(
     templates: tuple[str, ...],
     not_found_en: str,
     not_found_zh: str,
+    max_per_class: int | None,
+    max_per_image: int | None,
+    balance: float,
     quiet: bool,
     **rest: Any,
 ) -> None:
     """Turn annotations into prompt/label pairs: train.jsonl, val.jsonl, test.jsonl and manifest.json in --out.
 
-    SOURCE is a COCO instances JSON (or a folder with one), or a Pascal VOC folder. Several are put together;
-    SPLIT=SOURCE (train=, val= or test=) says which split all of its images are.
+    SOURCE is an annotation file, or the folder of a dataset; what it holds is recognised, and said, unless --format
+    names it. Several are put together; SPLIT=SOURCE (train=, val= or test=) says which split all of its images are.
     """
     langs = _names(lang)
     options = line.Options(
@@ -99,6 +165,7 @@ def command(
         ratios=parse_ratios(ratios),
         langs=langs,
         tasks=_names(tasks),
+        caps=Caps(max_per_class, max_per_image, balance),
         templates=_templates(templates, langs),
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
@@ -248,11 +315,14 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
     for split, numbers in conversion.splits.items():
         if not numbers["samples"]:
             yield f"{split} has no sample; {split}.jsonl is empty."
-        elif numbers["not_found"] < numbers["not_found_wanted"]:
+        elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
             yield (
-                f"{split} has {numbers['not_found']} not-found samples, not the {numbers['not_found_wanted']} asked "
-                "for: no more classes are known to be absent from its images."
+                f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
+                "asked for: no more classes are known to be absent from its images."
             )
+        for task, wanted in numbers.get("tasks_wanted", {}).items():
+            if (possible := numbers["tasks_possible"][task]) < wanted:
+                yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
         over = numbers["label_tokens"]["over_budget"]
         if over:
             yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."

@@ -122,7 +122,8 @@ def _fits(configs: Path, cards: list[Any]) -> Iterator[str]:
     """For each config what it needs, and whether that is here."""
     from transformers.utils import logging
 
-    from grounding.training.plan import USABLE, Lengths, make_plan
+    from grounding.training.plan import USABLE, make_plan
+    from grounding.training.planned_batch import Lengths
 
     logging.set_verbosity_error()
     files = sorted(configs.glob("*.yaml"))

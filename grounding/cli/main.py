@@ -29,12 +29,15 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "demo": Subcommand(
+        "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
+    ),
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
-    "predict": Subcommand("grounding.cli.predict", "Find one phrase in one image."),
+    "predict": Subcommand("grounding.cli.predict", "Find phrases in an image, or in a folder of them."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),
     "plan": Subcommand("grounding.cli.plan", "What a fine-tuning run will need: memory, tokens, steps."),

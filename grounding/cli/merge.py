@@ -127,8 +127,11 @@ def _recipe(
     Raises:
         InputError: nothing says what the base is, or it is dequantised though nothing says how it was quantised.
     """
-    from grounding.models.checkpoint import read_config, read_json
+    from grounding.models.adapter_notes import read_notes
+    from grounding.models.checkpoint import read_config
+    from grounding.models.cogvlm.resolution import with_image_size
     from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
+    from grounding.models.json_files import read_json
     from grounding.models.loading import torch_dtype
     from grounding.tuning.merge import Recipe
 
@@ -147,7 +150,10 @@ def _recipe(
         raise InputError(
             "nothing says how the base was quantised.", where="--base dequantised", fix="Give --quantization."
         )
-    config = read_config(folder)
+    notes = read_notes(adapter)
+    for warning in notes.differences(folder, notes.image_size) if notes else []:
+        click.echo(f"Warning: {warning}", err=True)
+    config = with_image_size(read_config(folder), notes.image_size if notes else None)
     words = tokenizer_place(folder, tokenizer or (settings.tokenizer if settings else None), fetched=is_hub_name(path))
     if settings is not None and settings.rope_dtype is not None:
         config.rope_dtype = settings.rope_dtype

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,8 +22,10 @@ from grounding.settings import FinetuneSettings, read_architecture, read_setting
 if TYPE_CHECKING:
     from grounding.models.cogvlm import CogVLMConfig
     from grounding.samples import Sample
-    from grounding.training.plan import Lengths, Plan
+    from grounding.training.checks import SampleTokens
+    from grounding.training.plan import Plan
     from grounding.training.plan_spread import Strategy
+    from grounding.training.planned_batch import Lengths
 
 TEXT_TOKENS, LABEL_TOKENS = 64, 24
 """Of the longest sample where the data are not here: prompt and answer; the answer alone."""
@@ -43,6 +47,7 @@ class Data(NamedTuple):
 @click.option("--card", metavar="SIZE", help="Memory of the GPU that it is to fit, such as 24GB.")
 @click.option("--text-tokens", type=click.IntRange(3), metavar="N", help="Of the longest prompt with its label.")
 @click.option("--label-tokens", type=click.IntRange(1), metavar="N", help="Of the longest label with its end.")
+@click.option("--prompts", type=click.IntRange(1), metavar="N", help="About one image, at most.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="GPUs, a process each.")
 @click.option(
     "--strategy",
@@ -57,13 +62,14 @@ def command(
     card: str | None,
     text_tokens: int | None,
     label_tokens: int | None,
+    prompts: int | None,
     processes: int,
     strategy: Strategy,
 ) -> None:
     """Say what `grounding finetune` with the same words needs on each GPU, without loading a model.
 
-    Lengths and steps are those of the data where these and the tokenizer are here. With --card, exit status 1 where it
-    does not fit, and what to change.
+    Lengths, prompts about an image and steps are those of the data where these and the tokenizer are here. With --card,
+    exit status 1 where it does not fit, and what to change.
     """
     settings = read_settings(config, overrides)
     size = None if card is None else card_bytes(card)
@@ -75,7 +81,7 @@ def command(
     from grounding.training.plan_spread import of_each
 
     logging.set_verbosity_error()
-    data = _data(settings, architecture, text_tokens, label_tokens)
+    data = _data(settings, architecture, text_tokens, label_tokens, prompts)
 
     def planned(settings: FinetuneSettings, compare: bool = False) -> Plan:
         alone = make_plan(settings, architecture, data.lengths, compare=compare)
@@ -94,7 +100,7 @@ def command(
         console.print(f"It fits {card}: {_gib(room - plan.peak)} GiB are left.", highlight=False)
         return
     console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change, in this order:", highlight=False)
-    for word, changed in savings(settings):
+    for word, changed in savings(settings, architecture, data.lengths):
         smaller = planned(changed).peak
         console.print(f"  {word}: {_gib(smaller)} GiB" + (", which fits" if smaller <= room else ""), highlight=False)
         if smaller <= room:
@@ -108,6 +114,7 @@ def architecture_of(settings: FinetuneSettings) -> tuple[CogVLMConfig, str]:
     """The config of the run's model, and where it was found: where the checkpoint is not here, the published one."""
     from grounding.models.checkpoint import config_from, read_config
     from grounding.models.cogvlm import CogVLMConfig
+    from grounding.models.cogvlm.resolution import with_image_size
 
     model = settings.model
     if model.architecture is not None:
@@ -116,9 +123,11 @@ def architecture_of(settings: FinetuneSettings) -> tuple[CogVLMConfig, str]:
             {**values, **read_architecture(model.architecture)}, where="architecture"
         ), "as in the settings"
     assert model.path is not None  # the settings were checked for it
-    if (Path(model.path) / "config.json").is_file():
-        return read_config(model.path), f"{model.path}/config.json"
-    return CogVLMConfig(rms_norm_eps=1e-5), f"the published 490-pixel model ({model.path} is not here)"
+    here = (Path(model.path) / "config.json").is_file()
+    stored = read_config(model.path) if here else CogVLMConfig(rms_norm_eps=1e-5)
+    source = f"{model.path}/config.json" if here else f"the published 490-pixel model ({model.path} is not here)"
+    config = with_image_size(stored, model.image_size)
+    return config, source if config is stored else f"{source}, for images of {model.image_size} pixels"
 
 
 def card_bytes(size: str) -> int:
@@ -129,35 +138,54 @@ def card_bytes(size: str) -> int:
     return int(float(match[1]) * 2**30)
 
 
-def _data(settings: FinetuneSettings, config: CogVLMConfig, text: int | None, label: int | None) -> Data:
-    """Counts and lengths of the training data, as far as data and tokenizer are here."""
-    from grounding.training.plan import Lengths
+def _data(
+    settings: FinetuneSettings, config: CogVLMConfig, text: int | None, label: int | None, of_one_image: int | None
+) -> Data:
+    """Counts and lengths of the training data, as far as data and tokenizer are here.
+
+    Raises:
+        InputError: a budget that no sample fits.
+    """
+    from grounding.training.checks import check_budgets
+    from grounding.training.planned_batch import Lengths
+    from grounding.training.steps import TEXT_ONLY
 
     text_tokens = text or max(TEXT_TOKENS, (label or 0) + 1)
-    lengths = Lengths(text_tokens, min(label or LABEL_TOKENS, text_tokens))
+    lengths = Lengths(text_tokens, min(label or LABEL_TOKENS, text_tokens), of_one_image)
     try:
-        from grounding.training.dataset import read_sources
+        from grounding.training.dataset import picture_numbers, read_sources
         from grounding.training.mixing import MixtureSampler
 
         sets = read_sources(settings.data.train, flatten=settings.data.flatten_history)
         shares = [source.share for source in settings.data.train]
         prompts = len(MixtureSampler([len(one.samples) for one in sets], shares, settings.training.seed))
+        of_images = Counter(number for number in picture_numbers(sets) if number != TEXT_ONLY)
+        lengths = replace(lengths, prompts=of_one_image or max(of_images.values(), default=1))
     except GroundingError as error:
         return Data(None, None, lengths, f"the data are not here ({str(error).splitlines()[0]})")
     try:
         found = _measured(settings, config, [sample for one in sets for sample in one.samples])
     except GroundingError as error:
         return Data(prompts, None, lengths, f"the tokenizer is not here ({str(error).splitlines()[0]})")
-    texts, labels = zip(*found, strict=True)
-    lengths = Lengths(text or max(texts), label or max(labels))
+    training = settings.training
+    check_budgets(
+        [tokens for tokens, _ in found],
+        max_label_tokens=settings.data.max_label_tokens,
+        max_positions=config.max_position_embeddings,
+        pack_tokens=training.pack_tokens if training.pack else None,
+    )
+    texts = [text for _, text in found]
+    lengths = replace(lengths, text=text or max(texts), label=label or max(tokens.label for tokens, _ in found))
     return Data(prompts, sum(texts) / len(texts), lengths, f"measured on {len(found):,} samples")
 
 
-def _measured(settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sample]) -> list[tuple[int, int]]:
-    """Tokens besides the image, and of the label, of every sample."""
-    from grounding.models.cogvlm.cogvlm import NO_LABEL
+def _measured(
+    settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sample]
+) -> list[tuple[SampleTokens, int]]:
+    """How long every sample is, and its tokens besides the image."""
     from grounding.models.loading import make_processor
     from grounding.models.tokenizers import load_tokenizer, train_tokenizer
+    from grounding.training.checks import sample_tokens
     from grounding.training.dataset import encode_sample
 
     model = settings.model
@@ -167,20 +195,16 @@ def _measured(settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sa
     else:
         words = load_tokenizer(model.tokenizer or model.path or "")
     processor = make_processor(config, words)
-    found = []
-    for sample in samples:
-        encoded = encode_sample(sample, processor)
-        image = config.image_token_count if sample.image is not None else 0
-        labels = sum(label != NO_LABEL for label in encoded.labels or [])
-        found.append((len(encoded.input_ids) - image, labels))
-    return found
+    encoded = (encode_sample(sample, processor) for sample in samples)
+    return [(sample_tokens(one), len(one) - one.prefix_length + 1) for one in encoded]
 
 
 def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Strategy) -> Table:
     from grounding.training.plan import CONTEXT, SLACK
 
+    rows_at_once, sharing = settings.training.micro_batch, f" of {plan.prompts} prompts" if plan.prompts > 1 else ""
     where = "one GPU" if processes == 1 else f"each of {processes} GPUs with {strategy}"
-    table = Table(title=f"Memory on {where}, at {settings.training.micro_batch} prompt(s) at once")
+    table = Table(title=f"Memory on {where}, at {rows_at_once} row(s){sharing} at once")
     for column in ("part", "GiB"):
         table.add_column(column, justify="right" if column == "GiB" else "left")
     table.add_column("how", overflow="fold")
@@ -216,12 +240,16 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, proces
     from grounding.training.steps import step_sizes
 
     training = settings.training
-    image = plan.tokens - data.lengths.text
+    lengths = data.lengths
+    image = plan.tokens - plan.prompts * (lengths.text - 1) - 1
     mean = "" if data.mean is None else f", {data.mean:.1f} on average"
     lines = [
-        f"Tokens a sample: {image:,} of the image and {data.lengths.text} of text at most{mean}, of these "
-        f"{data.lengths.label} with a label at most; {data.note}."
+        f"Tokens a sample: {image:,} of the image and {lengths.text} of text at most{mean}, of these "
+        f"{lengths.label} with a label at most; {data.note}."
     ]
+    if training.pack:
+        known = "" if lengths.prompts is None else f", of {lengths.prompts:,} about one image"
+        lines.append(f"Packed rows: {plan.prompts} prompts{known}; {plan.tokens:,} tokens at most.")
     if training.max_steps is not None:
         lines.append(f"Steps: {training.max_steps:,} of {training.effective_batch} prompts.")
     elif data.prompts is None:

@@ -1,147 +1,262 @@
-"""`grounding predict`: one image and one phrase to boxes in pixels, on the terminal, as JSON or drawn into a picture.
+"""`grounding predict`: images and phrases to boxes in pixels, on the terminal, as JSON and drawn into pictures.
 
-grounding predict photo.jpg "red blood cell" --model checkpoints/cogvlm --adapter runs/mine/adapter --draw found.png
+Joins pictures, the engine and the reading of answers; knows nothing of how each works.
+
+grounding predict photo.jpg "red blood cell" --model checkpoints/cogvlm --adapter runs/mine/adapter
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from grounding.cli.model_options import PATH, answer_tokens, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
-from grounding.inference.budget import BOXES, tokens_for
-from grounding.samples import Sample, open_image
-from grounding.text import NOT_FOUND, REASONS, answer_automaton, fill_prompt, load_wordings, to_pixels
+from grounding.samples import Lang, Sample, open_image
+from grounding.text import NOT_FOUND, REASONS, Automaton, answer_automaton, fill_prompt, load_wordings, to_pixels
 
 if TYPE_CHECKING:
     from PIL import Image
 
-PATH = click.Path(path_type=Path)
+    from grounding.inference.engine import Answer
+
+PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+DRAWN = ".boxes"  # photo.jpg is drawn on as photo.boxes.png
+DEFAULT_MODEL = "pocket"
+
+
+class Asked(NamedTuple):
+    """One question about every picture."""
+
+    phrase: str | None
+    prompt: str
+    lang: Lang
 
 
 @click.command(name="predict")
 @click.argument("image", type=PATH)
-@click.argument("phrase", required=False)
-@click.option("--model", type=PATH, required=True, metavar="DIR", help="Checkpoint that answers.")
-@click.option("--adapter", type=PATH, metavar="DIR", help="PEFT adapter on it.")
-@click.option("--prompt", metavar="TEXT", help="The whole prompt as it is to be asked, in place of PHRASE.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the prompt.")
+@click.argument("phrases", nargs=-1, metavar="[PHRASE]...")
+@model_options
+@click.option("--phrases", "phrase_file", type=PATH, metavar="FILE", help="More phrases, one a line.")
+@click.option("--prompt", metavar="TEXT", help="The whole prompt as it is to be asked, in place of phrases.")
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), help="Of the prompts. Default: zh for a phrase with Han characters."
+)
 @click.option(
     "--not-found", metavar="TEXT", help="The not-found sentence the model was trained on, if a different one."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--draw", type=PATH, metavar="FILE", help="Write the picture with the boxes drawn in.")
-@click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in the answer.")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take.")
-@click.option("--constrain", is_flag=True, help="Allow only an answer that can be read.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored.")
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits.")
-@click.option("--quantize-tower", is_flag=True, help="The vision tower too.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU.")
-@click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa.")
-@click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer.")
-@click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line; draw only where --out says.")
+@click.option("--out", type=PATH, metavar="PATH", help="Picture (of a folder: folder of pictures) with the boxes.")
+@click.option("--no-draw", is_flag=True, help="Write no picture.")
+@click.option("--templates", type=PATH, metavar="FILE", help="Your own wordings, in place of the packaged ones.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 def command(
     image: Path,
-    phrase: str | None,
+    phrases: tuple[str, ...],
+    phrase_file: Path | None,
     prompt: str | None,
-    lang: str,
-    not_found: str | None,
+    lang: Lang | None,
     as_json: bool,
-    draw: Path | None,
+    out: Path | None,
+    no_draw: bool,
     **options: Any,
 ) -> None:
-    """Find PHRASE in IMAGE.
+    """Find each PHRASE in IMAGE, or in every picture of a folder.
 
-    Boxes are in pixels of the picture as it is seen (turned as its EXIF data say). That nothing was found, or that the
-    answer cannot be read, is an answer too: the exit status is 0.
+    Boxes are in pixels of the picture as it is seen (turned as its EXIF data say), and drawn into a copy of it: beside
+    it as NAME.boxes.png, or where --out says. That nothing was found, or that the answer cannot be read, is an answer
+    too: the exit status is 0. It is 1 where pictures of a folder could not be read; the others are answered.
     """
-    query = _query(phrase, prompt, lang)
-    picture = _open(image)
-    if draw is not None:
-        _check_drawable(draw)
-    found = _ask(picture, query, phrase, lang, not_found, options)
-    answer = {
-        "image": str(image),
-        "size": list(picture.size),
-        "phrase": phrase,
-        "prompt": query,
-        **found,
-    }
-    if draw is not None:
-        from grounding.evaluation.drawing import draw_boxes, save_picture
-
-        save_picture(draw_boxes(picture, found["boxes_px"]), draw)
-    if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
-    else:
-        _tell(Console(), answer, draw)
+    asked = _questions([*phrases, *_lines(phrase_file)], prompt, lang, options["templates"])
+    if no_draw and out is not None:
+        raise InputError("give either --out or --no-draw.", where="grounding predict")
+    names = _pictures(image)
+    draw = not no_draw and (out is not None or not as_json)
+    places = {name: _drawn_name(image, name, out) for name in names} if draw else {}
+    _check_drawable(places.values())
+    readable, unreadable = _sorted_out(names, only=not image.is_dir())
+    if options["model"] is None:
+        options["model"] = Path(DEFAULT_MODEL)
+        click.echo("No --model is given: pocket answers, the small model that comes with this package.", err=True)
+    tell = _tell_json if as_json else partial(_tell, Console())
+    tell([{"image": str(path), "status": "unreadable", "reason": why} for path, why in unreadable.items()])
+    for path, picture, rows in _answered(readable, asked, options):
+        drawn = _draw(picture, rows, places[path]) if draw else None
+        tell([row | {"drawn": drawn} for row in rows])
+    if unreadable:
+        click.get_current_context().exit(1)
 
 
-def _query(phrase: str | None, prompt: str | None, lang: str) -> str:
-    """The prompt: as given, or the first wording of the language with the phrase in it."""
-    if (phrase is None) == (prompt is None):
-        raise InputError("give either a PHRASE or --prompt.", where="grounding predict")
+def _lines(path: Path | None) -> list[str]:
+    """The phrases of a file; empty lines are none."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the phrases cannot be read ({error}); it must be a UTF-8 text.", where=str(path)) from error
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise InputError("there is no phrase in this file; write one a line.", where=str(path))
+    return found
+
+
+def _questions(phrases: Sequence[str], prompt: str | None, lang: Lang | None, templates: Path | None) -> list[Asked]:
+    """What is asked of every picture: the prompt as given, or each phrase in the first wording of its language."""
+    if bool(phrases) == (prompt is not None):
+        raise InputError("give either a PHRASE or --prompt (many phrases: --phrases FILE).", where="grounding predict")
     if prompt is not None:
-        return prompt
-    if not phrase:
-        raise InputError("the phrase is empty; say what to look for.", where="PHRASE")
-    return fill_prompt(load_wordings("phrase_to_boxes", lang)[0], phrase)
+        return [Asked(None, prompt, lang or _language(prompt))]
+    if not all(phrase.strip() for phrase in phrases):
+        raise InputError("a phrase is empty; say what to look for.", where="PHRASE")
+    return [_question(phrase, lang or _language(phrase), templates) for phrase in dict.fromkeys(phrases)]
+
+
+def _question(phrase: str, lang: Lang, templates: Path | None) -> Asked:
+    return Asked(phrase, fill_prompt(load_wordings("phrase_to_boxes", lang, templates)[0], phrase), lang)
+
+
+def _language(text: str) -> Lang:
+    return "zh" if any(unicodedata.name(character, "").startswith("CJK UNIFIED") for character in text) else "en"
+
+
+def _pictures(image: Path) -> list[Path]:
+    """The file itself, or the pictures in a folder by name; drawings of an earlier call are none."""
+    if image.is_file():
+        return [image]
+    if not image.is_dir():
+        raise InputError("there is no such image file or folder.", where=str(image))
+    files = sorted(path for path in image.iterdir() if path.is_file())
+    found = [path for path in files if path.suffix.lower() in PICTURES and not path.stem.endswith(DRAWN)]
+    if not found:
+        raise InputError(f"no picture is in this folder; looked for {', '.join(PICTURES)}.", where=str(image))
+    if len(found) < len(files):
+        click.echo(
+            f"{image}: {len(files) - len(found)} of {len(files)} files are no pictures, by their names.", err=True
+        )
+    return found
+
+
+def _drawn_name(image: Path, path: Path, out: Path | None) -> Path:
+    """Where the drawing of a picture goes."""
+    if image.is_file():
+        return out or path.with_name(f"{path.stem}{DRAWN}.png")
+    # The whole name: a.jpg and a.png may lie in one folder.
+    return (out or image.with_name(f"{image.resolve().name}{DRAWN}")) / f"{path.name}.png"
+
+
+def _check_drawable(paths: Iterable[Path]) -> None:
+    from grounding.evaluation.drawing import check_drawable
+
+    for path in paths:
+        check_drawable(path)
+
+
+def _sorted_out(names: Sequence[Path], *, only: bool) -> tuple[list[Path], dict[Path, str]]:
+    """The pictures that decode, and why others do not.
+
+    Raises:
+        InputError: the `only` one does not.
+    """
+    readable: list[Path] = []
+    unreadable: dict[Path, str] = {}
+    for path in names:
+        try:
+            _open(path).close()
+            readable.append(path)
+        except InputError as error:
+            if only:
+                raise
+            unreadable[path] = str(error)
+    return readable, unreadable
 
 
 def _open(path: Path) -> Image.Image:
     """The picture as it is seen, RGB."""
-    if not path.is_file():
-        raise InputError("there is no such image file.", where=str(path))
     seen = Sample(id=str(path), image=path.name, width=None, height=None, prompt="", label="", boxes=None, upright=True)
     return open_image(path.parent, seen, follow_links=True)
 
 
-def _check_drawable(path: Path) -> None:
-    from grounding.evaluation.drawing import check_drawable
-
-    check_drawable(path)
-
-
-def _ask(
-    picture: Image.Image, query: str, phrase: str | None, lang: str, not_found: str | None, options: dict[str, Any]
-) -> dict[str, Any]:
-    """The model's answer and what it says, as it stands in the JSON."""
+def _answered(
+    pictures: Sequence[Path], asked: Sequence[Asked], options: Mapping[str, Any]
+) -> Iterator[tuple[Path, Image.Image, list[dict[str, Any]]]]:
+    """Each picture with a row for each question, as they are answered; an image is encoded once for all of them."""
     from grounding.inference.engine import Request, answer
-    from grounding.models.loading import load_model
-    from grounding.models.quantization import say_quantized
 
-    max_boxes, constrain = options.pop("max_boxes"), options.pop("constrain")
-    max_new_tokens = tokens_for(options.pop("max_new_tokens"), max_boxes)
-    sentences = NOT_FOUND if not_found is None else {**NOT_FOUND, "given": not_found}
-    sentence = NOT_FOUND[lang] if not_found is None else not_found
-    automaton = None
-    if constrain:
-        wordings = load_wordings("phrase_to_boxes", lang)
-        automaton = answer_automaton(wordings, phrase, [sentence], max_boxes, sentences)
-    loaded = load_model(options.pop("model"), **options)
-    if options["quantization"]:
-        click.echo(say_quantized(loaded.model), err=True)
-    request = Request(picture, query, not_found=sentence, automaton=automaton)
-    made = next(answer(loaded.model, loaded.processor, [request], batch_size=1, max_new_tokens=max_new_tokens))
-    judged = judge(made.text, made.finish, sentences)
+    if not pictures:
+        return
+    sentences = NOT_FOUND if options["not_found"] is None else {**NOT_FOUND, "given": options["not_found"]}
+    loaded = load(options)
+    requests = [
+        Request(
+            partial(_open, path),
+            one.prompt,
+            image_key=str(path),
+            not_found=options["not_found"] or NOT_FOUND[one.lang],
+            automaton=_automaton(one, sentences, options),
+        )
+        for path in pictures
+        for one in asked
+    ]
+    with _bar(len(requests)) as bar:
+        task = bar.add_task("answering", total=len(requests))
+        made = answer(
+            loaded.model,
+            loaded.processor,
+            requests,
+            batch_size=options["batch_size"],
+            max_new_tokens=answer_tokens(options),
+            progress=lambda done: bar.advance(task, done),
+        )
+        for path in pictures:
+            with _open(path) as picture:
+                answers = zip(asked, islice(made, len(asked)), strict=True)
+                yield path, picture, [_row(path, picture, one, said, sentences) for one, said in answers]
+
+
+def _automaton(one: Asked, sentences: Mapping[str, str], options: Mapping[str, Any]) -> Automaton | None:
+    if not options["constrain"]:
+        return None
+    sentence = options["not_found"] or NOT_FOUND[one.lang]
+    wordings = load_wordings("phrase_to_boxes", one.lang, options["templates"])
+    return answer_automaton(wordings, one.phrase, [sentence], options["max_boxes"], sentences)
+
+
+def _bar(requests: int) -> Progress:
+    """A bar on stderr for more than one batch of questions, gone when all are answered."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=requests < 9 or not console.is_terminal)
+
+
+def _row(path: Path, picture: Image.Image, one: Asked, said: Answer, sentences: Mapping[str, str]) -> dict[str, Any]:
+    """An answer and what it says, as it stands in the JSON."""
+    judged = judge(said.text, said.finish, sentences)
     return {
-        "text": made.text,
-        "finish": made.finish,
+        "image": str(path),
+        "size": list(picture.size),
+        "phrase": one.phrase,
+        "prompt": one.prompt,
+        "text": said.text,
+        "finish": said.finish,
         "status": judged.status,
         "reason": judged.reason,
         "boxes_px": _rounded(judged, picture.size),
         "boxes_grid": judged.xyxy_grid.tolist(),
-        "scores": made.scores if judged.status == "boxes" else [],
-        "not_found_logprob": made.not_found_logprob,
-        "constrained": made.constrained,
+        "scores": said.scores if judged.status == "boxes" else [],
+        "not_found_logprob": said.not_found_logprob,
+        "constrained": said.constrained,
         "refusals": [refusal._asdict() for refusal in judged.refusals],
     }
 
@@ -150,28 +265,52 @@ def _rounded(judged: Judged, size_wh: tuple[int, int]) -> list[list[float]]:
     return [[round(value, 2) for value in box] for box in to_pixels(judged.xyxy_grid, size_wh).tolist()]
 
 
-def _tell(console: Console, answer: dict[str, Any], draw: Path | None) -> None:
-    """The answer for people."""
-    asked = f"\u201c{answer['phrase']}\u201d" if answer["phrase"] else "this prompt"
-    width, height = answer["size"]
+def _draw(picture: Image.Image, rows: Sequence[Mapping[str, Any]], place: Path) -> str | None:
+    """Draws all boxes, those of one phrase in one colour, and returns where; None where there are none."""
+    from grounding.evaluation.drawing import draw_boxes, enlarged, save_picture
+
+    boxes = [box for row in rows for box in row["boxes_px"]]
+    if not boxes:
+        return None
+    phrase_of = [number for number, row in enumerate(rows) for _ in row["boxes_px"]] if len(rows) > 1 else None
+    large, times = enlarged(picture)
+    save_picture(draw_boxes(large, [[times * edge for edge in box] for box in boxes], phrase_of), place)
+    return str(place)
+
+
+def _tell_json(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _tell(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The answers about a picture for people; boxes are numbered as in the drawing."""
+    number = 0
+    for row in rows:
+        for line in _lines_of(row, number):
+            console.print(escape(line), highlight=False, soft_wrap=True)
+        number += len(row.get("boxes_px", []))
+    if rows and rows[0].get("drawn"):
+        console.print(f"Drawn: {escape(rows[0]['drawn'])}", highlight=False, soft_wrap=True)
+
+
+def _lines_of(row: Mapping[str, Any], before: int) -> Iterator[str]:
+    """What is said of one answer; `before`: how many boxes the answers before it have."""
+    if row["status"] == "unreadable":
+        yield f"Unreadable: {row['reason']}"
+        return
+    asked = f"\u201c{row['phrase']}\u201d" if row["phrase"] else "this prompt"
+    width, height = row["size"]
     said = {
         "not_found": f"{asked} was not found.",
-        "unparsable": f"The answer cannot be read: {REASONS.get(answer['reason'] or '', '')} ({answer['reason']}).",
-        "cut_off": "The answer was cut off before one complete box; raise --max-boxes.",
-        "boxes": f"{len(answer['boxes_px'])} {'box' if len(answer['boxes_px']) == 1 else 'boxes'} for {asked}",
-    }[answer["status"]]
-    console.print(f"{escape(answer['image'])} ({width} x {height}): {escape(said)}", highlight=False, soft_wrap=True)
-    for number, box in enumerate(answer["boxes_px"], start=1):
-        console.print(_line(number, box, answer["scores"]), highlight=False, soft_wrap=True)
-    if answer["status"] == "boxes" and answer["refusals"]:
-        reasons = ", ".join(refusal["reason"] for refusal in answer["refusals"])
-        console.print(f"Parts of the answer that could not be read: {reasons}", highlight=False, soft_wrap=True)
-    console.print(f"Answer: {escape(answer['text'])}", highlight=False, soft_wrap=True)
-    if draw is not None:
-        console.print(f"Drawn: {escape(str(draw))}", highlight=False, soft_wrap=True)
-
-
-def _line(number: int, box: Sequence[float], scores: Sequence[float] | None) -> str:
-    x0, y0, x1, y1 = box
-    score = f"   log-probability {scores[number - 1]:.3f}" if scores else ""
-    return f"  {number:3d}  x {x0:.1f} to {x1:.1f}, y {y0:.1f} to {y1:.1f} px{score}"
+        "unparsable": f"{asked}: the answer cannot be read: {REASONS.get(row['reason'], '')} ({row['reason']}).",
+        "cut_off": f"{asked}: the answer was cut off before one complete box; raise --max-boxes.",
+        "boxes": f"{len(row['boxes_px'])} {'box' if len(row['boxes_px']) == 1 else 'boxes'} for {asked}",
+    }[row["status"]]
+    yield f"{row['image']} ({width} x {height}): {said}"
+    for index, (x0, y0, x1, y1) in enumerate(row["boxes_px"]):
+        score = f"   log-probability {row['scores'][index]:.3f}" if row["scores"] else ""
+        yield f"  {before + index + 1:3d}  x {x0:.1f} to {x1:.1f}, y {y0:.1f} to {y1:.1f} px{score}"
+    if row["status"] == "boxes" and row["refusals"]:
+        yield f"Parts of the answer that could not be read: {', '.join(part['reason'] for part in row['refusals'])}"
+    yield f"Answer: {row['text']}"

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from grounding.evaluation.match import Floats
 from grounding.evaluation.metrics import metrics
-from grounding.evaluation.parse import NO_BOXES, Judged, Status
-from grounding.evaluation.protocols import Protocol
-from grounding.evaluation.scored import HIT, Truth, hold_against
+from grounding.evaluation.parse import NO_BOXES, same_answers
+from grounding.evaluation.protocols import HIT, Protocol
+from grounding.evaluation.scored import Truth, hold_against
 from grounding.geometry import iou_pairs
-from grounding.text import to_grid, to_pixels, write_boxes
+from grounding.text import GRID, to_grid, to_pixels, write_boxes
 
 CANDIDATES = 300  # true boxes tried as they are
 TARGETS = 3000  # true boxes that a candidate is tried on
@@ -33,27 +33,24 @@ def baselines(truth: Truth, protocol: Protocol, *, seed: int = 0) -> dict[str, A
     beforehand: what a model has above it, it has from looking.
     """
     table = {}
+    rows = len(truth.count)
     box = best_constant_box(truth, seed=seed)
     if box is not None:
-        constant = Judged("boxes", None, box[None, :], np.zeros(1, dtype=np.int64), ())
-        scored = hold_against(truth, [constant] * len(truth.samples), protocol)
+        constant = same_answers(["boxes"] * rows, np.tile(box, (rows, 1)), np.ones(rows, dtype=np.int64))
+        scored = hold_against(truth, constant, protocol, GRID)
         text = write_boxes(to_pixels(box[None, :], WHOLE), WHOLE).text
         table["constant_best_box"] = {"answer": text, **metrics(scored, seed=seed)}
-    silent = Judged("not_found", None, NO_BOXES, NO_BOXES[:, 0], ())
-    scored = hold_against(truth, [silent] * len(truth.samples), protocol)
+    silent = same_answers(["not_found"] * rows, NO_BOXES, np.zeros(rows, dtype=np.int64))
+    scored = hold_against(truth, silent, protocol)
     table["always_not_found"] = metrics(scored, seed=seed)
     return table
 
 
 def perfect_answers(truth: Truth, protocol: Protocol, *, seed: int = 0) -> dict[str, Any]:
-    """The metrics of answering with the truth itself, written to the grid: what no model can pass."""
-    cells = truth.on_grid[0].astype(np.int64)
-    ends = np.cumsum(truth.count)
-    judged = []
-    for end, count in zip(ends, truth.count, strict=True):
-        status: Status = "boxes" if count else "not_found"
-        judged.append(Judged(status, None, cells[end - count : end], np.zeros(count, dtype=np.int64), ()))
-    return metrics(hold_against(truth, judged, protocol), seed=seed)
+    """The metrics of answering with the truth itself, written in cells: what no model can pass."""
+    cells = truth.in_cells(truth.scale)[0].astype(np.int64)
+    answers = same_answers(["boxes" if count else "not_found" for count in truth.count], cells, truth.count)
+    return metrics(hold_against(truth, answers, protocol), seed=seed)
 
 
 def best_constant_box(truth: Truth, *, seed: int = 0) -> NDArray[np.int64] | None:

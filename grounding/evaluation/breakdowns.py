@@ -1,4 +1,4 @@
-"""The same rates for parts of the data: per class, per COCO size class, per language, per task.
+"""The same rates for parts of the data: by class, size, shape and place of the box, number of targets, language, task.
 
 Knows flat arrays and the samples' own words for class, language and task; does not know pages.
 """
@@ -13,33 +13,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grounding.evaluation.intervals import Measure, rates
+from grounding.evaluation.match import Floats, Ints
 from grounding.evaluation.metrics import measures
-from grounding.evaluation.scored import Scored
+from grounding.evaluation.neighbours import Classes
+from grounding.evaluation.scored import Scored, Truth
 from grounding.geometry import area
 
 # Sides of the squares that part COCO's size classes (cocodataset.org, detection evaluation); COCO takes the area of the
 # object's mask, here it is the area of the box, in pixels of the original frame.
 SMALL_BELOW, MEDIUM_BELOW = 32.0, 96.0
 SIZES = ("small", "medium", "large")
-NO_CLASS = "(no class)"
+ASPECTS = ("below 1:2", "1:2 to 4:5", "4:5 to 5:4", "5:4 to 2:1", "above 2:1")  # width to height
+ASPECT_EDGES = (0.5, 0.8, 1.25, 2.0)
+TARGETS = ("0", "1", "2", "3-5", "6 and more")  # true boxes of a question
+TARGET_EDGES = (1, 2, 3, 6)
+PLACES = 5  # rows and columns of the map of places
 
 PER_SAMPLE = ("acc_50", "grec_50", "precision_50", "f1_50", "not_found.recall", "hallucination_rate", "miss_rate")
 
 
-def breakdowns(scored: Scored, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """`class`, `size`, `lang` and `task`: for each of their values the counts and rates of that part.
+def breakdowns(scored: Scored, classes: Classes, *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """`class`, `size`, `aspect`, `targets`, `lang` and `task`: for each of their values the counts and rates of a part.
 
     A class has the samples that ask for it (their `category`) and, for rates over true boxes, the boxes of that class
-    (`categories` where a sample has several). A size class has true boxes, and samples whose one true box is of it.
+    (`categories` where a sample has several). A size class, or one of width to height, has true boxes, and samples
+    whose one true box is of it. `targets` is the number of true boxes of a sample.
     """
-    samples = scored.truth.samples
+    truth = scored.truth
     parts = _Parts(scored, measures(scored), seed)
+    words = [(sample.lang, sample.task) for sample in truth.samples]
+    targets = np.searchsorted(TARGET_EDGES, truth.count, side="right")
     return {
-        "class": _by_class(parts),
-        "size": _by_size(parts),
-        "lang": _by_word(parts, [sample.lang for sample in samples]),
-        "task": _by_word(parts, [sample.task for sample in samples]),
+        "class": _by_number(parts, classes.names, classes.of_sample, classes.of_box),
+        "size": _by_box(parts, SIZES, size_classes(truth.boxes)),
+        "aspect": _by_box(parts, ASPECTS, aspect_classes(truth.boxes)),
+        "targets": _by_number(parts, TARGETS, targets, targets[truth.box_sample]),
+        "lang": _by_word(parts, [lang for lang, _ in words]),
+        "task": _by_word(parts, [task for _, task in words]),
     }
+
+
+def place_map(scored: Scored, *, seed: int = 0) -> dict[str, Any]:
+    """How well true boxes are found by where their centre lies: the image cut into five rows and five columns.
+
+    Returns:
+        `rows` and `columns`, and `recall_50` and `mean_iou` as lists of rows of rates, the top row first.
+    """
+    parts = _Parts(scored, {}, seed)
+    cell = places(scored.truth)
+    inside = np.zeros(len(scored.status), dtype=bool)
+    cells = [parts.part(inside, cell == number, ()) for number in range(PLACES**2)]
+    table: dict[str, Any] = {"rows": PLACES, "columns": PLACES}
+    for name in ("recall_50", "mean_iou"):
+        table[name] = [[cells[row * PLACES + column][name] for column in range(PLACES)] for row in range(PLACES)]
+    return table
 
 
 @dataclass(frozen=True)
@@ -76,45 +103,43 @@ class _Parts:
         }
 
 
-def _by_class(parts: _Parts) -> dict[str, Any]:
-    """One entry for each class, sorted by name."""
-    samples = parts.scored.truth.samples
-    of_sample = [sample.category or NO_CLASS for sample in samples]
-    of_box: list[str] = []
-    for sample, category in zip(samples, of_sample, strict=True):
-        of_box += sample.categories if sample.categories is not None else [category] * len(sample.boxes or [])
-    names, sample_class, box_class = _numbers(of_sample, of_box)
-    return {name: parts.part(sample_class == number, box_class == number) for number, name in enumerate(names)}
+def _by_number(parts: _Parts, names: Sequence[str], of_sample: Ints, of_box: Ints) -> dict[str, Any]:
+    """One entry for each name that a sample or a true box has."""
+    here = np.union1d(of_sample, of_box).tolist()
+    return {names[number]: parts.part(of_sample == number, of_box == number) for number in here}
 
 
-def _by_size(parts: _Parts) -> dict[str, Any]:
-    """One entry each for small, medium and large true boxes."""
+def _by_box(parts: _Parts, names: Sequence[str], of_box: Ints) -> dict[str, Any]:
+    """One entry for each name, of true boxes; a sample belongs to that of its one true box."""
     truth = parts.scored.truth
-    size = size_classes(truth.boxes)
     single = truth.count[truth.box_sample] == 1
-    of_sample = np.full(len(truth.samples), -1)
-    of_sample[truth.box_sample[single]] = size[single]
-    return {name: parts.part(of_sample == number, size == number, ("acc_50",)) for number, name in enumerate(SIZES)}
+    of_sample = np.full(len(truth.count), -1)
+    of_sample[truth.box_sample[single]] = of_box[single]
+    return {name: parts.part(of_sample == number, of_box == number, ("acc_50",)) for number, name in enumerate(names)}
 
 
 def _by_word(parts: _Parts, words: Sequence[str]) -> dict[str, Any]:
     """One entry for each word, sorted; `words` has one for each sample."""
-    names, sample_word, box_word = _numbers(words, [words[number] for number in parts.scored.truth.box_sample])
-    return {name: parts.part(sample_word == number, box_word == number) for number, name in enumerate(names)}
+    names = sorted(set(words))
+    number = {name: index for index, name in enumerate(names)}
+    of_sample = np.array([number[word] for word in words], dtype=np.int64)
+    return _by_number(parts, names, of_sample, of_sample[parts.scored.truth.box_sample])
+
+
+def aspect_classes(boxes: Floats) -> Ints:
+    """int64[T]: index into `ASPECTS` by the width of each box over its height (xyxy_px)."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.searchsorted(ASPECT_EDGES, sides[:, 0] / sides[:, 1], side="right").astype(np.int64)
+
+
+def places(truth: Truth) -> Ints:
+    """int64[T]: the number of the cell, row by row, that the centre of each true box lies in."""
+    centre = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / 2 / truth.sizes[truth.box_sample]
+    column, row = np.clip((centre * PLACES).astype(np.int64), 0, PLACES - 1).T
+    return row * PLACES + column
 
 
 def size_classes(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
     """int64[T]: index into `SIZES` by the area of each box (xyxy_px)."""
     edges = np.array([SMALL_BELOW**2, MEDIUM_BELOW**2])
     return np.searchsorted(edges, area(boxes), side="right").astype(np.int64)
-
-
-def _numbers(of_sample: Sequence[str], of_box: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted names, and the number of the name of each sample and of each box."""
-    names = sorted({*of_sample, *of_box})
-    number = {name: index for index, name in enumerate(names)}
-    return (
-        names,
-        np.array([number[name] for name in of_sample], dtype=np.int64),
-        np.array([number[name] for name in of_box], dtype=np.int64),
-    )

@@ -12,16 +12,29 @@ from grounding.samples import atomic_path
 
 COLOURS = ("#ff5a1f", "#12a150", "#2457d6", "#c026d3", "#d97706", "#0891b2")
 PART_OF_SIDE = 250  # a line is this part of the longer side, and at least two pixels
+LEGIBLE = 400  # pixels of the longer side that numbers beside boxes need
 
 
-def draw_boxes(image: Image.Image, xyxy_px: Sequence[Sequence[float]]) -> Image.Image:
-    """A copy of an RGB picture with each box drawn and numbered from 1, in the given order."""
+def enlarged(image: Image.Image) -> tuple[Image.Image, int]:
+    """A small picture, larger by a whole number of times that numbers in it can be read; and that number."""
+    times = -(-LEGIBLE // max(image.size))
+    return image.resize((times * image.width, times * image.height), Image.Resampling.BICUBIC), times
+
+
+def draw_boxes(
+    image: Image.Image, xyxy_px: Sequence[Sequence[float]], groups: Sequence[int] | None = None
+) -> Image.Image:
+    """A copy of an RGB picture with each box drawn and numbered from 1, in the given order.
+
+    Args:
+        groups: for each box a number, and boxes of one number have one colour; without, each has the next one.
+    """
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     line = max(2, round(max(image.size) / PART_OF_SIDE))
     font = ImageFont.load_default(size=6 * line)
     for number, box in enumerate(xyxy_px, start=1):
-        colour = COLOURS[(number - 1) % len(COLOURS)]
+        colour = COLOURS[(number - 1 if groups is None else groups[number - 1]) % len(COLOURS)]
         x0, y0, x1, y1 = box
         pen.rectangle((x0, y0, x1, y1), outline="white", width=line + 2)
         pen.rectangle((x0 + 1, y0 + 1, max(x1 - 1, x0 + 1), max(y1 - 1, y0 + 1)), outline=colour, width=line)

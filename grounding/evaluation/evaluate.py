@@ -5,21 +5,25 @@ Knows no model, no picture and no page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grounding.errors import InputError
 from grounding.evaluation.baselines import baselines, perfect_answers
-from grounding.evaluation.breakdowns import breakdowns
+from grounding.evaluation.breakdowns import breakdowns, place_map
 from grounding.evaluation.intervals import check_seed
 from grounding.evaluation.metrics import curve, histogram, metrics, outcomes
+from grounding.evaluation.mistakes import confusion, mistakes
+from grounding.evaluation.neighbours import find_neighbours, gather_classes
 from grounding.evaluation.other_tasks import score_texts
-from grounding.evaluation.parse import Judged, judge
+from grounding.evaluation.parse import Answers, judge_all
 from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.protocols import DEFAULT, Protocol, protocol_named
-from grounding.evaluation.scored import Scored, gather_truth, hold_against
+from grounding.evaluation.ranking import average_precision, calibration
+from grounding.evaluation.scored import Scored, Truth, gather_truth, hold_against
 from grounding.samples import Sample
+from grounding.text import COGVLM, Dialect, dialect_named
 
 
 @dataclass(frozen=True)
@@ -29,23 +33,31 @@ class Evaluation:
     Args:
         samples, predictions: the data and its answers, in the same order; None where an answer is missing.
         protocol: the rules used.
+        dialect: the form in which the answers write boxes.
         scored: the samples that ask for boxes, held against their answers.
         outcome: str for each of those, a key of `metrics.OUTCOMES`.
         metrics: the contract's table, `baselines` included.
         perfect: the same for the truth itself, written to the grid.
         default_metrics: the same by the default protocol, where another one was asked for.
-        breakdowns, other_tasks, curve, histogram: see the functions of these names.
+        breakdowns, place_map, mistakes, confusion, average_precision, calibration, other_tasks, curve, histogram: see
+            the functions of these names.
     """
 
-    samples: tuple[Sample, ...]
-    predictions: tuple[Prediction | None, ...]
+    samples: Sequence[Sample]
+    predictions: Sequence[Prediction | None]
     protocol: Protocol
+    dialect: Dialect
     scored: Scored
     outcome: tuple[str, ...]
     metrics: dict[str, Any]
     perfect: dict[str, Any]
     default_metrics: dict[str, Any] | None
     breakdowns: dict[str, dict[str, Any]]
+    place_map: dict[str, Any]
+    mistakes: dict[str, dict[str, Any]]
+    confusion: dict[str, Any]
+    average_precision: dict[str, Any]
+    calibration: dict[str, Any]
     other_tasks: dict[str, Any]
     curve: dict[str, list[float]]
     histogram: dict[str, Any]
@@ -57,6 +69,7 @@ def evaluate(
     *,
     not_found: Mapping[str, str] | None = None,
     protocol: str = DEFAULT.name,
+    dialect: str = COGVLM.name,
     seed: int = 0,
     base: Sequence[Prediction | None] | None = None,
 ) -> Evaluation:
@@ -67,36 +80,43 @@ def evaluate(
         predictions: one for each sample, in the same order (see `predictions.align`); None is scored as unparsable.
         not_found: the not-found sentences by language, of the dataset's manifest.
         protocol: a name out of `protocols.PROTOCOLS`.
+        dialect: the form in which the answers write boxes, as `text.dialect_named` takes it.
         seed: of the intervals and of the constant baseline's candidates.
         base: answers of the untuned model to the same samples, for `baselines.untuned_base`.
 
     Raises:
-        InputError: no sample, an unknown protocol, or a sample that asks for boxes without saying its frame.
+        InputError: no sample, an unknown protocol or dialect, or a sample that asks for boxes without its frame.
     """
-    rules = protocol_named(protocol)
+    rules, form = protocol_named(protocol), dialect_named(dialect)
     check_seed(seed)
     if not samples:
         raise InputError("the data has no samples; there is nothing to measure.")
-    truth = gather_truth(samples)
-    judged = _judge_asked(samples, predictions, not_found)
-    scored = hold_against(truth, judged, rules)
+    truth = gather_truth(samples, form.scale)
+    answers = _judge_asked(samples, predictions, truth, not_found, form)
+    scored = hold_against(truth, answers, rules)
     table = metrics(scored, seed=seed)
     table["baselines"] = baselines(truth, rules, seed=seed)
     if base is not None:
-        answers = hold_against(truth, _judge_asked(samples, base, not_found), rules)
-        table["baselines"]["untuned_base"] = metrics(answers, seed=seed)
-    texts = [prediction.text if prediction is not None else None for prediction in predictions]
+        untuned = _judge_asked(samples, base, truth, not_found, form)
+        table["baselines"]["untuned_base"] = metrics(hold_against(truth, untuned, rules), seed=seed)
+    classes, near = gather_classes(truth.samples), find_neighbours(scored)
     return Evaluation(
-        samples=tuple(samples),
-        predictions=tuple(predictions),
+        samples=samples,
+        predictions=predictions,
         protocol=rules,
+        dialect=form,
         scored=scored,
         outcome=tuple(outcomes(scored)),
         metrics=table,
         perfect=perfect_answers(truth, rules, seed=seed),
-        default_metrics=None if rules == DEFAULT else metrics(hold_against(truth, judged), seed=seed),
-        breakdowns=breakdowns(scored, seed=seed),
-        other_tasks=score_texts(samples, texts, seed=seed),
+        default_metrics=None if rules == DEFAULT else metrics(hold_against(truth, answers), seed=seed),
+        breakdowns=breakdowns(scored, classes, seed=seed),
+        place_map=place_map(scored, seed=seed),
+        mistakes=mistakes(scored, near),
+        confusion=confusion(scored, near, classes),
+        average_precision=average_precision(scored, classes, seed=seed),
+        calibration=calibration(scored),
+        other_tasks=score_texts(_texts(samples, predictions), seed=seed) if len(truth.count) < len(samples) else {},
         curve=curve(scored),
         histogram=histogram(scored),
     )
@@ -111,15 +131,29 @@ def score(
 ) -> dict[str, Any]:
     """The metrics without baselines and breakdowns: what a training run looks at between its steps."""
     truth = gather_truth(samples)
-    return metrics(hold_against(truth, _judge_asked(samples, predictions, not_found), protocol_named(protocol)))
+    answers = _judge_asked(samples, predictions, truth, not_found, COGVLM)
+    return metrics(hold_against(truth, answers, protocol_named(protocol)))
 
 
 def _judge_asked(
-    samples: Sequence[Sample], predictions: Sequence[Prediction | None], not_found: Mapping[str, str] | None
-) -> list[Judged]:
-    """The judged answers of the samples that ask for boxes."""
-    return [
-        judge(None) if prediction is None else judge(prediction.text, prediction.finish, not_found)
-        for sample, prediction in zip(samples, predictions, strict=True)
-        if sample.boxes is not None
-    ]
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction | None],
+    truth: Truth,
+    not_found: Mapping[str, str] | None,
+    dialect: Dialect,
+) -> Answers:
+    """What the answers to the samples that ask for boxes say."""
+    if len(samples) != len(predictions):
+        raise ValueError(f"one prediction for each sample is needed, found {len(predictions)} and {len(samples)}")
+    asked: Iterable[Prediction | None] = predictions
+    if len(truth.count) < len(samples):
+        together = zip(samples, predictions, strict=True)
+        asked = (prediction for sample, prediction in together if sample.boxes is not None)
+    return judge_all(asked, truth.sizes, not_found, dialect)
+
+
+def _texts(samples: Sequence[Sample], predictions: Sequence[Prediction | None]) -> Iterable[tuple[Sample, str | None]]:
+    """Each sample that asks for no box, and the text of its answer."""
+    for sample, prediction in zip(samples, predictions, strict=True):
+        if sample.boxes is None:
+            yield sample, None if prediction is None else prediction.text

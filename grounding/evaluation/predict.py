@@ -25,6 +25,10 @@ from grounding.processes import count, gathered, is_first, number
 from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
 from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
 
+# Tasks whose answer is one group of boxes or the not-found sentence, which is what an answer can be kept to. The others
+# may also answer with a group for each class, or say that there are no more.
+ONE_GROUP = ("phrase_to_boxes", "phrase_to_box")
+
 
 def predict(
     model: PreTrainedModel,
@@ -50,18 +54,20 @@ def predict(
 
     Args:
         fingerprint: of all that an answer depends on (see `fingerprint_of`).
-        constrain: keep answers to samples that ask for boxes to readable ones, with at most so many boxes.
+        constrain: keep answers to samples that ask for boxes of one phrase to readable ones, of at most so many.
         progress: called with the number of answers that are there since the last call: kept ones first, those of other
             processes last.
 
     Raises:
-        InputError: missing images, or samples that the model's template cannot take, all named before any answer.
+        InputError: missing images, samples that the model's template cannot take, or labels in words that a constrained
+            answer could not have; all before any answer.
         RunError: out of memory, a full disk.
     """
     check_history(processor, dataset)
     check_images(dataset, follow_links=follow_links)
     out_path.parent.mkdir(parents=True, exist_ok=True)
     requests = [_request(sample, dataset, follow_links, constrain) for sample in dataset.samples]
+    check_words(dataset, requests)
     share = share_of(requests, batch_size, number(), count())
     samples, requests = dataset.samples[share.start : share.stop], requests[share.start : share.stop]
     unfinished = unfinished_path(out_path, fingerprint, number(), count())
@@ -115,6 +121,25 @@ def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
             f"template {processor.template_version!r} of this checkpoint has no place for them.",
             where=str(dataset.path),
             fix="Use a checkpoint with the template 'chat', or data without history.",
+        )
+
+
+def check_words(dataset: Dataset, requests: Sequence[Request]) -> None:
+    """Sees that a constrained answer may have the words of its label.
+
+    Raises:
+        InputError: it may not: the labels were made from templates that nothing here names.
+    """
+    pairs = zip(dataset.samples, requests, strict=True)
+    asked = [(one, request.automaton) for one, request in pairs if request.automaton is not None and one.boxes]
+    strange = [sample for sample, automaton in asked if not automaton.has_words_of(sample.label)]
+    if strange:
+        raise InputError(
+            f"{len(strange)} of {len(asked)} labels have words around their boxes that no constrained answer could "
+            f"have; the first is {strange[0].label!r} of sample {strange[0].id!r}.",
+            where=str(dataset.path),
+            fix="Labels from your own templates need a manifest.json that names these under `answers`, as `grounding "
+            "convert` writes it; or answer without --constrain.",
         )
 
 
@@ -205,15 +230,17 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
         return request
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
-    if constrain is not None:
-        automaton = answer_automaton(_wordings(sample.lang), sample.phrase, [sentence], constrain, dataset.not_found)
+    if constrain is not None and sample.task in ONE_GROUP:
+        answers = dataset.answers.get(sample.lang, ()) if sample.task == "phrase_to_boxes" else ()
+        wordings = _wordings(sample.task, sample.lang, tuple(answers))
+        automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)
 
 
 @cache
-def _wordings(lang: str) -> tuple[Wording, ...]:
-    """The packaged ones: a sample does not say which wording its prompt was made from."""
-    return load_wordings("phrase_to_boxes", lang)
+def _wordings(task: str, lang: str, answers: tuple[str, ...]) -> tuple[Wording, ...]:
+    """Those of the manifest, else the packaged ones: a sample does not say which wording its prompt was made from."""
+    return tuple(Wording("{phrase}", one) for one in answers) or load_wordings(task, lang)
 
 
 def _prediction(sample: Sample, made: Answer) -> Prediction:

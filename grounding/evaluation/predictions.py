@@ -5,16 +5,20 @@ Knows ids and texts; does not read what a text says, and does not know which mod
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from grounding.errors import ManyErrors
-from grounding.samples import Sample, atomic_path
-from grounding.samples.decoding import decode, read_lines
+from grounding.samples import Lines, Sample, atomic_path, ids_of
+from grounding.samples.decoding import decode, read_places
+from grounding.samples.lines import NONE
 
 NAMED = 10  # ids that an error names before it only counts
 
@@ -59,10 +63,32 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         InputError: a missing or unreadable file, or lines that are not predictions (all of them are named, by number).
     """
-    predictions, problems = [], []
-    for number, line in read_lines(path):
+    return [prediction for _, prediction in _read(path)]
+
+
+def open_aligned(path: Path, samples: Sequence[Sample], *, allow_missing: bool = False) -> Sequence[Prediction | None]:
+    """The prediction of each sample, left in the file and read again each time they are used; see `align`.
+
+    Raises:
+        InputError: as `read_predictions` and `align`.
+    """
+    ids: list[str] = []
+    offsets = array("q")
+    for offset, prediction in _read(path):
+        ids.append(prediction.id)
+        offsets.append(offset)
+    wanted = ids_of(samples)
+    order = _order(ids, wanted, where=str(path), allow_missing=allow_missing)
+    starts = np.where(order < 0, NONE, np.append(np.array(offsets, dtype=np.int64), NONE)[order])
+    return Lines(path, starts, _DECODER.decode, ids=wanted)
+
+
+def _read(path: Path) -> Iterator[tuple[int, Prediction]]:
+    """The byte at which each line starts, and what it says; what is wrong is raised behind the last one."""
+    problems = []
+    for number, offset, line in read_places(path):
         try:
-            predictions.append(decode(line, _DECODER))
+            yield offset, decode(line, _DECODER)
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
@@ -72,7 +98,6 @@ def read_predictions(path: Path) -> list[Prediction]:
             fix='A line is {"id": "...", "text": "..."}, and may have "scores", "not_found_logprob", "finish" and '
             '"constrained".',
         )
-    return predictions
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -90,16 +115,27 @@ def align(
         InputError: ids that are missing, stand twice or are not in the data, with their names and numbers.
     """
     predictions = list(predictions)
-    by_id = {prediction.id: prediction for prediction in predictions}
-    wanted = {sample.id for sample in samples}
+    order = _order([one.id for one in predictions], ids_of(samples), where=where, allow_missing=allow_missing)
+    return [predictions[place] if place >= 0 else None for place in order.tolist()]
+
+
+def _order(answered: Sequence[str], asked: Sequence[str], *, where: str, allow_missing: bool) -> NDArray[np.int64]:
+    """int64[N]: the place of the prediction of each sample, by their ids; -1 for a missing one where that is allowed.
+
+    Raises:
+        InputError: as `align`.
+    """
+    place = {name: number for number, name in enumerate(answered)}
+    order = np.array([place.get(name, -1) for name in asked], dtype=np.int64)
     problems = []
-    twice = [name for name, times in Counter(prediction.id for prediction in predictions).items() if times > 1]
-    if twice:
+    if len(place) < len(answered):
+        twice = [name for name, times in Counter(answered).items() if times > 1]
         problems.append(f"{_ids(twice)} more than once in the predictions: {_names(twice)}")
-    unknown = [name for name in by_id if name not in wanted]
-    if unknown:
+    missing = [asked[number] for number in np.flatnonzero(order < 0).tolist()]
+    if len(place) > len(asked) - len(missing):
+        wanted = set(asked)
+        unknown = [name for name in place if name not in wanted]
         problems.append(f"{_ids(unknown)} not in the data: {_names(unknown)}")
-    missing = [sample.id for sample in samples if sample.id not in by_id]
     if missing and not allow_missing:
         problems.append(f"{_ids(missing)} of the data without a prediction: {_names(missing)}")
     if problems:
@@ -107,7 +143,7 @@ def align(
         if missing and not allow_missing:
             fix += " With --allow-missing, those without a prediction are scored as unparsable (reason: missing)."
         raise ManyErrors(f"{where}: the predictions do not fit the data", problems, fix=fix)
-    return [by_id.get(sample.id) for sample in samples]
+    return order
 
 
 def _ids(names: Sequence[str]) -> str:

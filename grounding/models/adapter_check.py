@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from grounding.errors import InputError
-from grounding.models.checkpoint import read_json
+from grounding.models.json_files import read_json
 
 PREFIX_KINDS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT")
 """Kinds that put virtual tokens before the row: they would run without an error and shift image positions."""

@@ -5,7 +5,6 @@ Refuses what CogVLM's classes would load wrongly or only in part. Reads headers,
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_frequencies
+from grounding.models.json_files import read_json
 
 ARCHITECTURE = "CogVLMForCausalLM"
 _OTHER_FAMILY_KEYS = {
@@ -53,21 +53,6 @@ def read_config(folder: str | Path) -> CogVLMConfig:
     if not file.is_file():
         raise InputError("there is no config.json in this folder, so it is no checkpoint.", where=str(folder))
     return config_from(read_json(file), where=str(file))
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: not JSON, or no object.
-    """
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"this is no valid JSON ({error}).", where=str(file)) from error
-    if not isinstance(document, dict):
-        raise InputError("this JSON file holds no object.", where=str(file))
-    return document
 
 
 def config_from(document: Mapping[str, Any], *, where: str) -> CogVLMConfig:

@@ -1,6 +1,6 @@
-"""Checkpoints by their name on the Hugging Face hub: fetched once, pinned to a revision, or what to put where instead.
+"""Checkpoints by name: `pocket`, which is in the package, and names on the Hugging Face hub, fetched once and pinned.
 
-Knows names, files and the hub's client; it does not know what is in the files.
+Knows names, files and the hub's client, and what to put where instead; it does not know what is in the files.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from grounding import pocket
 from grounding.errors import InputError
 
 TOKENIZER = "lmsys/vicuna-7b-v1.5"
 """Whose tokenizer.model CogVLM was trained with; CogVLM's own repositories ship none."""
 TOKENIZER_SHA256 = "9e556afd44213b6bd1be2b850ebbbd98f5481437a8021afaf58ee7fb1818d347"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
+POCKET = "pocket"
+"""The embedded checkpoint's name, unless a checkpoint lies in a folder of that name here."""
 MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
 """What is fetched of a checkpoint: no Python, no .bin."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -32,7 +35,7 @@ def is_hub_name(path: str | Path) -> bool:
 
 
 def checkpoint_folder(path: str | Path, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: `path` itself, or where the hub's files of that name lie once they are here.
+    """The folder of a checkpoint: `path` itself, the embedded one, or where the hub's files of that name lie.
 
     A download that broke off goes on where it was. Files that are here already are not fetched again; without a
     network they are used as they are.
@@ -48,7 +51,8 @@ def checkpoint_folder(path: str | Path, revision: str | None = None) -> Path:
             where=str(path),
             fix="Leave the revision out.",
         )
-    return Path(path)
+    embedded = str(path) == POCKET and not (Path(path) / "config.json").is_file()
+    return pocket.checkpoint_folder() if embedded else Path(path)
 
 
 def resolved_revision(folder: Path) -> str | None:

@@ -5,7 +5,8 @@ Everything that can be refused is refused before weights are read. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
+from transformers.utils import logging as transformers_logging
 
 from grounding.errors import InputError, RunError
 from grounding.models.adapter_check import check_adapter
+from grounding.models.adapter_notes import read_notes
 from grounding.models.checkpoint import check_tensors, config_from, read_config
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM, CogVLMProcessor
 from grounding.models.cogvlm.config import ROPE_DTYPES
+from grounding.models.cogvlm.resolution import set_image_size, with_image_size
 from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
 from grounding.models.memory import freed_at_once
 from grounding.models.quantization import (
@@ -39,11 +43,15 @@ ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model, the processor that belongs to it, and the folder of its weights (None where they are random)."""
+    """A model, the processor that belongs to it, and the folder of its weights (None where they are random).
+
+    `warnings` are sentences for the user: what of an adapter's training is not met here.
+    """
 
     model: PreTrainedModel | PeftModel
     processor: CogVLMProcessor
     folder: Path | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def load_model(
@@ -58,6 +66,7 @@ def load_model(
     attention: str | None = None,
     rope_dtype: str | None = None,
     revision: str | None = None,
+    image_size: int | None = None,
 ) -> LoadedModel:
     """A checkpoint folder in the published layout, in evaluation mode.
 
@@ -73,6 +82,8 @@ def load_model(
         attention: "eager", "sdpa" or "flash_attention_2"; transformers' choice when left out.
         rope_dtype: "float32" or "bfloat16" (what the published code does); the config's when left out.
         revision: of a name on the hub; its newest when left out.
+        image_size: side in pixels that pictures are squashed to, a multiple of the patch size; when left out, the one
+            that the adapter was trained at, else the checkpoint's. Position embeddings are interpolated to it.
 
     Raises:
         InputError: something in the call or the files is wrong.
@@ -88,7 +99,9 @@ def load_model(
     config.rope_dtype = rope_dtype or config.rope_dtype
     check_tensors(folder, config)
     words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(path)))
-    processor = make_processor(config, words)
+    notes = None if adapter is None else read_notes(Path(adapter))
+    size = image_size or (notes.image_size if notes else None)
+    processor = make_processor(with_image_size(config, size), words)
     place = usable_device(device)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype) or config.dtype or torch.float32}
     if quantization is not None:
@@ -96,7 +109,7 @@ def load_model(
         kept = parts_kept(quantize_tower)
         options = quantization_options(quantization, kept, torch_dtype(dtype), place)
     try:
-        with freed_at_once():
+        with freed_at_once(), _no_bars():
             model = CogVLMForCausalLM.from_pretrained(
                 folder,
                 config=config,
@@ -109,8 +122,23 @@ def load_model(
         raise RunError(f"{path}: the model does not fit into the memory of {place}. Load it as nf4 or int8.") from error
     if quantization is not None:
         check_quantized(model, kept)
+    set_image_size(model, size)
     model.eval()
-    return LoadedModel(model if adapter is None else load_adapter(model, adapter), processor, folder)
+    warnings = notes.differences(folder, processor.image_size) if notes else []
+    adapted = model if adapter is None else load_adapter(model, adapter)
+    return LoadedModel(adapted, processor, folder, tuple(warnings))
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keeps transformers from drawing bars of its own, as long as the block runs."""
+    drawn = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            transformers_logging.enable_progress_bar()
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:

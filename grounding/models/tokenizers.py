@@ -16,6 +16,7 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError
+from grounding.models.json_files import read_json
 
 SPACE = "▁"
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -80,12 +81,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def _from_json(file: Path) -> PreTrainedTokenizerFast:
-    document, settings = _read_json(file), {}
+    document, settings = read_json(file), {}
     if "model" not in document:
         raise InputError("this is no tokenizer: it has no `model`.", where=str(file), fix=_MISSING)
     settings_file = file.with_name("tokenizer_config.json")
     if settings_file.is_file():
-        settings = _read_json(settings_file)
+        settings = read_json(settings_file)
     backend = Tokenizer.from_str(json.dumps(document))
     named = zip(("unk_token", "bos_token", "eos_token"), SPECIAL, strict=True)
     special = {name: _token_text(settings.get(name)) or usual for name, usual in named}
@@ -93,16 +94,6 @@ def _from_json(file: Path) -> PreTrainedTokenizerFast:
     if absent:
         raise InputError(f"this tokenizer has no {', '.join(absent)}; a Llama-like one is needed.", where=str(file))
     return _dress(backend, **special)
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"this is no valid JSON ({error}).", where=str(file)) from error
-    if not isinstance(document, dict):
-        raise InputError("this JSON file holds no object.", where=str(file))
-    return document
 
 
 def _token_text(token: Any) -> str | None:

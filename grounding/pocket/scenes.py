@@ -8,6 +8,7 @@ Knows nothing of prompts, grids or models: it stands for the annotation tool tha
 from __future__ import annotations
 
 import json
+import math
 import random
 import xml.etree.ElementTree as ElementTree  # writes only; what is read from outside goes through defusedxml
 from collections.abc import Sequence
@@ -15,19 +16,69 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from PIL import Image, ImageDraw
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-COLOURS = {"red": (214, 45, 40), "green": (44, 160, 60), "blue": (40, 80, 220), "yellow": (235, 200, 30)}
-SHAPES = ("circle", "square", "triangle")
+from grounding.pocket.drawing import (
+    TEXTURES,
+    Box,
+    Colour,
+    Outline,
+    Pixels,
+    background,
+    lay_over,
+    mask_of,
+    regular,
+    shade_of,
+    star,
+    tight_box,
+    to_image,
+)
+
+COLOURS: dict[str, Colour] = {
+    "red": (205, 35, 35),
+    "orange": (245, 130, 20),
+    "yellow": (240, 215, 30),
+    "green": (35, 140, 55),
+    "blue": (35, 70, 205),
+    "purple": (140, 45, 165),
+    "black": (20, 20, 24),
+    "white": (248, 248, 248),
+}
+_HEART: Outline = (
+    tuple(
+        (
+            16 * math.sin(t) ** 3,
+            -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)),
+        )
+        for t in np.linspace(0, 2 * math.pi, 48, endpoint=False).tolist()
+    ),
+)
+_CROSS: Outline = (((1, 0), (2, 0), (2, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 3), (1, 2), (0, 2), (0, 1), (1, 1)),)
+SHAPES: dict[str, Outline] = {
+    "circle": (regular(48),),
+    "ring": (regular(48), regular(48, radius=0.55)),
+    "square": (regular(4, turn=0.5),),
+    "triangle": (regular(3),),
+    "diamond": (regular(4),),
+    "star": (star(5, inner=0.42),),
+    "cross": _CROSS,
+    "heart": _HEART,
+}
 CATEGORIES = tuple(sorted(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES))
-SUPERSAMPLING = 4  # drawn this many times larger, then shrunk: smooth edges
+LEAST_VISIBLE = 0.8
+"""The part of every object that others leave uncovered."""
+TWINS = 0.15
+"""How often an object is of the class of the one before it."""
 
 
 class Drawn(NamedTuple):
-    """One object of a scene: its class and its tight box in pixels (integers, x1 and y1 exclusive)."""
+    """One object of a scene: its class and the tight box of what is seen of it, in pixels (integers, x1 and y1
+    exclusive)."""
 
     category: str
-    xyxy_px: tuple[int, int, int, int]
+    xyxy_px: Box
 
 
 class Scene(NamedTuple):
@@ -38,23 +89,30 @@ class Scene(NamedTuple):
 
 
 def draw_scene(rng: random.Random, *, size_wh: tuple[int, int], objects: tuple[int, int] = (1, 3)) -> Scene:
-    """One scene of `objects` (fewest, most) shapes that do not overlap, on a plain light background.
+    """One scene of `objects` (fewest, most) shapes, each in front of those before it, on a muted background.
 
-    A shape that finds no free place after a number of tries is left out of the picture and of the truth alike.
+    A shape for which no place is found where enough of all is seen is left out of the picture and of the truth alike;
+    the first is always there.
     """
-    width, height = size_wh
-    background = tuple(rng.randint(215, 250) for _ in range(3))
-    canvas = Image.new("RGB", (width * SUPERSAMPLING, height * SUPERSAMPLING), background)
-    pen = ImageDraw.Draw(canvas)
-    drawn: list[Drawn] = []
+    picture = background(rng, size_wh)
+    categories: list[str] = []
+    seen: list[NDArray[np.bool_]] = []
+    areas: list[int] = []
     for _ in range(rng.randint(*objects)):
-        place = _free_place(rng, size_wh, drawn)
-        if place is None:
+        twin = categories and rng.random() < TWINS
+        category = categories[-1] if twin else rng.choice(CATEGORIES)
+        colour, shape = category.split(" ")
+        mask = _placed(rng, SHAPES[shape], size_wh, seen, areas)
+        if mask is None:
             break
-        category = rng.choice(CATEGORIES)
-        _draw_shape(pen, category, place)
-        drawn.append(Drawn(category, place))
-    return Scene(canvas.resize((width, height), Image.Resampling.BOX), tuple(drawn))
+        covered = mask >= 0.5
+        seen = [*(other & ~covered for other in seen), covered]
+        areas.append(int(covered.sum()))
+        categories.append(category)
+        tones = (np.array(COLOURS[colour], dtype=np.float32), shade_of(COLOURS[colour]))
+        picture = lay_over(picture, TEXTURES[rng.choice(list(TEXTURES))](rng, size_wh, tones), mask)
+    drawn = tuple(Drawn(category, tight_box(part)) for category, part in zip(categories, seen, strict=True))
+    return Scene(to_image(picture), drawn)
 
 
 def draw_scenes(
@@ -64,10 +122,12 @@ def draw_scenes(
     return [draw_scene(random.Random(f"{seed}/{index}"), size_wh=size_wh, objects=objects) for index in range(count)]
 
 
-def write_coco(folder: Path, scenes: Sequence[Scene]) -> Path:
-    """Writes `folder/images/*.png` and `folder/instances.json`; returns the path of the JSON file."""
-    ids = {category: number for number, category in enumerate(CATEGORIES, start=1)}
-    names = _save_images(folder / "images", scenes)
+def write_coco(
+    folder: Path, scenes: Sequence[Scene], *, categories: Sequence[str] = CATEGORIES, suffix: str = ".png"
+) -> Path:
+    """Writes `folder/images/*` and `folder/instances.json`; returns the path of the JSON file."""
+    ids = {category: number for number, category in enumerate(categories, start=1)}
+    names = _save_images(folder / "images", scenes, suffix)
     annotations = [
         {
             "image_id": image_id,
@@ -92,9 +152,9 @@ def write_coco(folder: Path, scenes: Sequence[Scene]) -> Path:
     return path
 
 
-def write_voc(folder: Path, scenes: Sequence[Scene], *, val_share: float = 0.2) -> Path:
+def write_voc(folder: Path, scenes: Sequence[Scene], *, val_share: float = 0.2, suffix: str = ".png") -> Path:
     """Writes a Pascal VOC folder (JPEGImages, Annotations, ImageSets/Main) with 1-based corners; returns the folder."""
-    names = _save_images(folder / "JPEGImages", scenes)
+    names = _save_images(folder / "JPEGImages", scenes, suffix)
     (folder / "Annotations").mkdir(parents=True, exist_ok=True)
     for name, scene in zip(names, scenes, strict=True):
         tree = ElementTree.ElementTree(_voc_element(name, scene))
@@ -109,53 +169,48 @@ def write_voc(folder: Path, scenes: Sequence[Scene], *, val_share: float = 0.2) 
     return folder
 
 
-def _free_place(
-    rng: random.Random, size_wh: tuple[int, int], drawn: Sequence[Drawn]
-) -> tuple[int, int, int, int] | None:
-    """A box that touches none of those drawn already, or None after 50 tries."""
+def _placed(
+    rng: random.Random,
+    outline: Outline,
+    size_wh: tuple[int, int],
+    seen: Sequence[NDArray[np.bool_]],
+    areas: Sequence[int],
+) -> Pixels | None:
+    """The mask of a shape somewhere in the picture, or None where 50 tries cover too much of what is there already.
+
+    Args:
+        seen: bool[H, W], what is seen of each object so far.
+        areas: how many pixels each of them has in all.
+    """
     width, height = size_wh
     shorter = min(size_wh)
     for _ in range(50):
-        side = rng.randint(max(8, shorter // 5), max(9, shorter // 2))
-        x0, y0 = rng.randint(1, width - side - 1), rng.randint(1, height - side - 1)
-        place = (x0, y0, x0 + side, y0 + side)
-        if not any(_touch(place, other.xyxy_px) for other in drawn):
-            return place
+        long = rng.randint(max(8, shorter // 5), max(9, shorter // 2))
+        short = max(7, round(long * rng.uniform(0.75, 1)))
+        box_wh = (long, short) if rng.random() < 0.5 else (short, long)
+        x0, y0 = rng.randint(1, width - box_wh[0] - 1), rng.randint(1, height - box_wh[1] - 1)
+        mask = np.zeros((height, width), dtype=np.float32)
+        mask[y0 : y0 + box_wh[1], x0 : x0 + box_wh[0]] = mask_of(outline, box_wh)
+        left = [int((other & (mask < 0.5)).sum()) for other in seen]
+        if all(part >= LEAST_VISIBLE * area for part, area in zip(left, areas, strict=True)):
+            return mask
     return None
 
 
-def _touch(a: tuple[int, int, int, int], b: tuple[int, int, int, int], margin: int = 2) -> bool:
-    """Whether two boxes come nearer than `margin` pixels to each other."""
-    return a[0] < b[2] + margin and b[0] < a[2] + margin and a[1] < b[3] + margin and b[1] < a[3] + margin
-
-
-def _draw_shape(pen: ImageDraw.ImageDraw, category: str, xyxy_px: tuple[int, int, int, int]) -> None:
-    """Fills the shape so that it touches all four sides of its box."""
-    colour, shape = category.split(" ")
-    x0, y0, x1, y1 = (SUPERSAMPLING * edge for edge in xyxy_px)
-    inside = (x0, y0, x1 - 1, y1 - 1)  # Pillow's corners are inclusive
-    if shape == "circle":
-        pen.ellipse(inside, fill=COLOURS[colour])
-    elif shape == "square":
-        pen.rectangle(inside, fill=COLOURS[colour])
-    else:
-        pen.polygon([((x0 + x1) // 2, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], fill=COLOURS[colour])
-
-
-def _save_images(folder: Path, scenes: Sequence[Scene]) -> list[str]:
+def _save_images(folder: Path, scenes: Sequence[Scene], suffix: str) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
-    names = [f"scene_{index:05d}.png" for index in range(len(scenes))]
+    names = [f"scene_{index:05d}{suffix}" for index in range(len(scenes))]
     for name, scene in zip(names, scenes, strict=True):
         scene.image.save(folder / name)
     return names
 
 
-def _xywh(xyxy_px: tuple[int, int, int, int]) -> list[int]:
+def _xywh(xyxy_px: Box) -> list[int]:
     x0, y0, x1, y1 = xyxy_px
     return [x0, y0, x1 - x0, y1 - y0]
 
 
-def _area(xyxy_px: tuple[int, int, int, int]) -> int:
+def _area(xyxy_px: Box) -> int:
     _, _, width, height = _xywh(xyxy_px)
     return width * height
 

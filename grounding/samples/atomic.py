@@ -36,7 +36,15 @@ def atomic_path(final: Path) -> Iterator[Path]:
         finally:
             _remove(temporary)
     except OSError as error:
-        raise RunError(f"{final}: could not be written: {error}. What stood under this name is as it was.") from error
+        raise RunError(
+            f"{final}: could not be written: {_reason(error, temporary)}. What stood under this name is as it was."
+        ) from error
+
+
+def _reason(error: OSError, temporary: Path) -> str:
+    """What went wrong, with the name of the file where that is another than the one written for the time being."""
+    name = str(error.filename or "")
+    return str(error) if error.strerror is None or not name.startswith(str(temporary)) else error.strerror
 
 
 def _remove(path: Path) -> None:

@@ -26,12 +26,20 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         InputError: the file is not there or cannot be read.
     """
+    return ((number, content) for number, _, content in read_places(path))
+
+
+def read_places(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """As `read_lines`, with the byte at which each line starts between the two."""
     try:
         with Path(path).open("rb") as file:
+            at = 0
             for number, line in enumerate(file, start=1):
-                content = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
+                start = at + (len(_BOM) if number == 1 and line.startswith(_BOM) else 0)
+                content = line[start - at :].strip()
+                at += len(line)
                 if content:
-                    yield number, content
+                    yield number, start, content
     except OSError as error:
         raise _unreadable(path, error) from error
 

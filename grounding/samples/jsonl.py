@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from grounding.errors import InputError, ManyErrors
 from grounding.samples.atomic import atomic_path
 from grounding.samples.conversations import Conversation, from_conversation, to_conversation
-from grounding.samples.decoding import decode, read_lines
+from grounding.samples.decoding import decode, read_places
+from grounding.samples.lines import Lines
 from grounding.samples.sample import LANGUAGES, TASKS, Sample, problems, written_keys
 
 Style = Literal["pairs", "conversations"]
@@ -34,11 +37,32 @@ def read_samples(path: Path) -> list[Sample]:
         InputError: the file cannot be read or has no samples; or lines are wrong: each is told with file and line, the
             key, what was found and what is allowed, all of them at once.
     """
+    return [sample for _, some in _checked(Path(path)) for sample in some]
+
+
+def open_samples(path: Path) -> Sequence[Sample]:
+    """The same samples, checked as by `read_samples`, but left in their file and read again each time they are used.
+
+    A file with conversations is read whole: a line of it may hold several samples.
+
+    Raises:
+        InputError: as `read_samples`.
+    """
     path = Path(path)
-    samples: list[Sample] = []
+    offsets, ids = array("q"), []
+    for offset, some in _checked(path):
+        if len(some) != 1:
+            return read_samples(path)
+        offsets.append(offset)
+        ids.append(some[0].id)
+    return Lines(path, np.array(offsets, dtype=np.int64), _one_of_line, ids=ids)
+
+
+def _checked(path: Path) -> Iterator[tuple[int, list[Sample]]]:
+    """Where each line starts, and its samples; what is wrong is raised behind the last one."""
     line_of: dict[str, int] = {}
     found: list[tuple[int, str]] = []
-    for number, content in read_lines(path):
+    for number, offset, content in read_places(path):
         try:
             read = _read_line(content)
         except ValueError as error:
@@ -50,14 +74,20 @@ def read_samples(path: Path) -> list[Sample]:
                 first = line_of[sample.id]
                 found.append((number, f"`id` {sample.id!r} stands in line {first} already; ids must be unique"))
             line_of.setdefault(sample.id, number)
-        samples += read
+        yield offset, read
     if len(found) == 1:
         raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
     if found:
         raise ManyErrors(f"{path}: these lines cannot be used", [f"{path}:{number}: {what}" for number, what in found])
-    if not samples:
+    if not line_of:
         raise InputError("no samples: the file is empty.", where=str(path), fix="One sample a line is needed.")
-    return samples
+
+
+def _one_of_line(content: bytes) -> Sample:
+    """The sample of a line that was looked at before and has one."""
+    if _HAS_CONVERSATIONS.search(content):
+        return _read_line(content.strip())[0]
+    return _pair.decode(content)
 
 
 def _read_line(content: bytes) -> list[Sample]:

@@ -6,7 +6,8 @@ Without a manifest the image root is the JSONL's own folder and no not-found sen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from grounding.errors import InputError
 from grounding.samples.atomic import write_json_atomic
 from grounding.samples.conversations import is_cogvlm_folder, read_cogvlm_folder
 from grounding.samples.decoding import decode, read_whole
-from grounding.samples.jsonl import read_samples
+from grounding.samples.jsonl import open_samples, read_samples
 from grounding.samples.sample import LANGUAGES, Sample
 
 MANIFEST_NAME = "manifest.json"
@@ -28,6 +29,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         image_root: folder of the images, relative to the manifest.
         not_found: the not-found sentence by language, where one is set.
+        answers: the answer templates that labels of `phrase_to_boxes` were made from, by language (`{boxes}`,
+            `{phrase} is at {boxes}`); where none are named, the packaged ones.
         counts: at least `images` and `samples`.
         refusals: number of annotations or images left out, by reason.
         settings, versions: what the dataset was made with.
@@ -36,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     image_root: str
     not_found: dict[str, str] = {}
+    answers: dict[str, list[str]] = {}
     counts: dict[str, Any] = {}
     refusals: dict[str, int] = {}
     settings: dict[str, Any] = {}
@@ -52,12 +56,14 @@ class Dataset:
         image_root: folder that the samples' image paths are below; not looked at when the dataset is read.
         not_found: the not-found sentence by language, where the manifest sets one; to be handed to `read_boxes`.
         path: what was read.
+        answers: the answer templates by language, where the manifest names them.
     """
 
-    samples: list[Sample]
+    samples: Sequence[Sample]
     image_root: Path
     not_found: dict[str, str]
     path: Path
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _manifest = msgspec.json.Decoder(Manifest)
@@ -67,7 +73,8 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest in a file.
 
     Raises:
-        InputError: the file cannot be read, is no manifest, or has a not-found sentence that says nothing.
+        InputError: the file cannot be read, is no manifest, or has a not-found sentence that says nothing, or an answer
+            template without boxes.
     """
     try:
         manifest = decode(read_whole(path), _manifest)
@@ -79,6 +86,11 @@ def read_manifest(path: Path) -> Manifest:
             raise InputError(f"`not_found` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
         if not any(character.isalnum() for character in sentence):
             raise InputError(f"`not_found.{lang}` is {sentence!r}; a sentence with letters is needed.", where=str(path))
+    for lang, answers in manifest.answers.items():
+        if lang not in LANGUAGES:
+            raise InputError(f"`answers` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
+        if wrong := [answer for answer in answers if answer.count("{boxes}") != 1]:
+            raise InputError(f"`answers.{lang}` has {wrong[0]!r}; {{boxes}} is needed once.", where=str(path))
     return manifest
 
 
@@ -101,7 +113,19 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
     Raises:
         InputError: it is not there or neither of the two, or what it holds cannot be read.
     """
-    path = Path(path)
+    return _dataset(Path(path), images, read_samples)
+
+
+def open_dataset(path: Path, images: Path | None = None) -> Dataset:
+    """The same, with the samples of a JSONL file left there and read again each time they are used.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    return _dataset(Path(path), images, open_samples)
+
+
+def _dataset(path: Path, images: Path | None, read: Callable[[Path], Sequence[Sample]]) -> Dataset:
     if path.is_dir():
         if not is_cogvlm_folder(path):
             files = ", ".join(sorted(file.name for file in path.glob("*.jsonl"))) or "none"
@@ -111,7 +135,8 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
                 fix="Name one .jsonl file.",
             )
         return Dataset(read_cogvlm_folder(path), Path(images or path / "images"), {}, path)
-    samples = read_samples(path)
+    samples = read(path)
     beside = path.parent / MANIFEST_NAME
     manifest = read_manifest(beside) if beside.exists() else Manifest(image_root=".")
-    return Dataset(samples, Path(images or path.parent / manifest.image_root), manifest.not_found, path)
+    root = Path(images or path.parent / manifest.image_root)
+    return Dataset(samples, root, manifest.not_found, path, manifest.answers)

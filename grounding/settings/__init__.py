@@ -5,12 +5,13 @@ configurations run from the repository's root.
 """
 
 from grounding.settings.read import read_architecture, read_settings
-from grounding.settings.schema import DataSource, FinetuneSettings
+from grounding.settings.schema import DataSource, FinetuneSettings, LabelWeightSettings
 from grounding.settings.write import differences, settings_yaml, template_settings
 
 __all__ = [
     "DataSource",
     "FinetuneSettings",
+    "LabelWeightSettings",
     "differences",
     "read_architecture",
     "read_settings",

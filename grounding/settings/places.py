@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass, field
 from functools import total_ordering
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel
@@ -25,9 +25,8 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that reads `5e-5` as a number, as YAML 1.2 does (PyYAML's 1.1 wants `5.0e-5`)."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
 
 
 @total_ordering
@@ -131,10 +130,12 @@ def apply_override(source: Source, word: str) -> str | None:
         return f"{here}: the value is not YAML"
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.strip().split("."))
     node: Any = source.data
+    made: list[KeyPath] = [key]
     for depth, part in enumerate(key[:-1]):
         if isinstance(node, dict):
             if node.get(str(part)) is None:
                 node[str(part)] = {}
+                made.append(key[: depth + 1])
             node = node[str(part)]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             node = node[part]
@@ -147,23 +148,56 @@ def apply_override(source: Source, word: str) -> str | None:
         node[last] = value
     else:
         return f"{here}: {dotted(key[:-1])} is a single value and has no {last!r}"
-    source.places = {old: place for old, place in source.places.items() if old[: len(key)] != key} | {key: here}
+    source.places = {old: place for old, place in source.places.items() if old[: len(key)] != key}
+    source.places |= dict.fromkeys(made, here)
     return None
 
 
-def say_pydantic_error(item: Any, root: type[BaseModel]) -> tuple[KeyPath, str]:
-    """One of pydantic's errors as (key path without its type tags, the rest of a sentence that begins with the key)."""
+_ALLOWED = {
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a block of settings, `key: value`",
+    "model_type": "a block of settings, `key: value`",
+    "literal_error": "{expected}",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} or fewer",
+}
+"""What a value must be, by pydantic's name of the error."""
+_YAML_WORDS = {True: "true", False: "false", None: "null"}
+
+
+class Mistake(NamedTuple):
+    """A sentence about a key, without the key; one of several types has several that differ in what is allowed."""
+
+    key: KeyPath
+    found: str
+    allowed: str
+
+
+def say_pydantic_error(item: Any, root: type[BaseModel]) -> Mistake:
+    """One of pydantic's errors, with the key path without its type tags."""
     key, section = _real_path(item["loc"], root)
     value, kind = item["input"], item["type"]
     if kind == "extra_forbidden":
         known = list(section.model_fields) if section else []
         close = difflib.get_close_matches(str(key[-1]), known, n=1) or _elsewhere(str(key[-1]), root)
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-        return key, f" is no setting; {hint}"
+        return Mistake(key, " is no setting;", hint)
     if kind == "missing":
-        return key, " is missing"
-    message = item["msg"].removeprefix("Input ")
-    return key, f" = {value!r} {message[0].lower()}{message[1:]}"
+        return Mistake(key, " is", "missing")
+    shown = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
+    words = _ALLOWED.get(kind)
+    allowed = f"something else ({item['msg']})" if words is None else words.format(**item.get("ctx", {}))
+    return Mistake(key, f" = {shown} must be", allowed)
 
 
 def _real_path(loc: KeyPath, root: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:

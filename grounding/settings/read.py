@@ -52,13 +52,12 @@ def _check(source: Source) -> tuple[FinetuneSettings | None, list[str]]:
     try:
         settings = FinetuneSettings.model_validate(source.data)
     except ValidationError as error:
-        told: dict[KeyPath, list[str]] = {}
-        for item in error.errors():
-            key, text = say_pydantic_error(item, FinetuneSettings)
-            told.setdefault(key, []).append(text)
-        wrong = set(told)
-        for key, texts in told.items():  # several for a key that may be of several types
-            problems.setdefault(source.place(key), []).append(f"{dotted(key)}{' or'.join(texts)}")
+        told: dict[tuple[KeyPath, str], list[str]] = {}
+        for key, found, allowed in (say_pydantic_error(item, FinetuneSettings) for item in error.errors()):
+            told.setdefault((key, found), []).append(allowed)
+        wrong = {key for key, _ in told}
+        for (key, found), choices in told.items():  # several for a key that may be of several types
+            problems.setdefault(source.place(key), []).append(f"{dotted(key)}{found} {' or '.join(choices)}")
     candidate = settings or _without(source.data, wrong)
     if candidate is not None:
         for key, text in contradictions(candidate):

@@ -19,7 +19,7 @@ Part = Literal["tower", "projector", "vision_experts", "language_experts", "embe
 class Section(BaseModel):
     """One block of settings: unknown keys are refused and no value is silently converted to another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, frozen=True, allow_inf_nan=False)
 
 
 def _as_sources(value: object) -> object:
@@ -67,6 +67,12 @@ class ModelSettings(Section):
     rope_dtype: Literal["float32", "bfloat16"] | None = Field(
         default=None,
         description="Rope tables; `bfloat16`: as the published code, angles off by up to 0.2; none: the checkpoint's.",
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Side in pixels that images are squashed to, a multiple of the patch (14), by interpolated "
+        "position embeddings: larger for small objects; none: the checkpoint's.",
     )
     device: Literal["auto", "cpu"] = Field(default="auto", description="`cpu` keeps the run off a GPU that is there.")
 
@@ -128,16 +134,37 @@ class DataSettings(Section):
     check_images: bool = Field(
         default=True, description="Decode every image before the first step; no: only look that the files are there."
     )
+    flip: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the epochs in which a training image is mirrored, left and right in its words swapped "
+        "too; a prompt of which that cannot be done stays. Not for pictures with writing.",
+    )
     flatten_history: bool = Field(
         default=False,
         description="Write earlier turns into the prompt, one a line: a `base` checkpoint has no template for them.",
     )
 
 
+class LabelWeightSettings(Section):
+    """How much a label token counts in the loss; 1 each is the plain loss."""
+
+    first: float = Field(default=1.0, ge=0, description="All up to the first digit: found or not, and what.")
+    hundreds: float = Field(default=1.0, ge=0, description="First digit of a coordinate.")
+    tens: float = Field(default=1.0, ge=0, description="Second digit.")
+    units: float = Field(default=1.0, ge=0, description="Third digit: near to noise while a net is young.")
+
+
 class TrainingSettings(Section):
     """How it is learned."""
 
-    learning_rate: float = Field(default=5e-5, gt=0, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(default=5e-5, gt=0, description="Peak learning rate.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="`muon`: Muon for the matrices of linear maps, AdamW for the rest; for random weights.",
+    )
+    label_weights: LabelWeightSettings = Field(default=LabelWeightSettings(), description=LabelWeightSettings.__doc__)
     effective_batch: int = Field(
         default=16, ge=1, description="Prompts an optimiser step, over all processes and accumulated micro-batches."
     )
@@ -152,10 +179,11 @@ class TrainingSettings(Section):
         description="Prompts about one image that meet in a step share its tokens: the same loss, several times faster "
         "where images have many prompts. At most half of a step's prompts are about one image.",
     )
-    pack_tokens: int = Field(
-        default=2048,
+    pack_tokens: int | None = Field(
+        default=None,
         ge=1,
-        description="With `pack`: most tokens of a row, image included; a longer single prompt has a row of its own.",
+        description="With `pack`: most tokens of a row, image included; a longer single prompt has a row of its own; "
+        "none: 2048, or with a larger image its tokens and 768.",
     )
     epochs: float = Field(default=3.0, gt=0, description="Passes over the training data.")
     max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps; overrides `epochs`.")
@@ -163,7 +191,7 @@ class TrainingSettings(Section):
         default=0.02, ge=0, description="Below 1: share of the steps; else number of steps with a rising rate."
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="The rate after warm-up.")
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW weight decay (not on norms and biases).")
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay (not on norms and biases).")
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = Field(
         default=[0.9, 0.95], description="AdamW's two averaging factors."
     )
@@ -227,6 +255,8 @@ def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
         yield ("model",), "needs either `path` (a checkpoint) or `architecture` (random weights), and not both"
     if model.revision is not None and model.path is None:
         yield ("model", "revision"), "belongs to a `path` that is a name on the hub"
+    if model.image_size is not None and model.architecture is not None:
+        yield ("model", "image_size"), "belongs to a `path`: `architecture` has vision_config.image_size"
     if model.architecture is not None and tuning.method == "lora":
         yield ("tuning", "method"), "random weights have nothing for LoRA to adapt: use `full`"
     if model.quantization != "none" and tuning.method == "full":

@@ -10,8 +10,15 @@ from typing import Any
 
 import yaml
 
-from grounding.settings.places import KeyPath, dotted
+from grounding.settings.places import FLOAT, KeyPath, dotted
 from grounding.settings.schema import MAY_CHANGE_ON_RESUME, DataSource, FinetuneSettings, Section
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes text which `places` would read as a number, such as `0E0`."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
 
 
 def settings_yaml(settings: FinetuneSettings, *, comments: bool = False) -> str:
@@ -31,7 +38,9 @@ def _lines(section: Section, depth: int, comments: bool) -> Iterator[str]:
         else:
             flow = None if isinstance(value, list) else False  # a list of numbers stays on its line
             plain = section.model_dump(include={name}, exclude_none=isinstance(value, list | Section))
-            text = yaml.safe_dump(plain, allow_unicode=True, default_flow_style=flow, sort_keys=False, width=1000)
+            text = yaml.dump(
+                plain, Dumper=_Dumper, allow_unicode=True, default_flow_style=flow, sort_keys=False, width=1000
+            )
             yield from (pad + line for line in text.splitlines())
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from grounding.text.grammar import is_not_found, read_boxes
+from grounding.text.grammar import read_boxes
 from grounding.text.grid import DIGITS, LAST_CELL
 from grounding.text.prompts import Wording, fill_answer
+from grounding.text.reading import is_not_found
 
 OPEN, CLOSE, NEXT_BOX, NEXT_NUMBER = b"[[", b"]]", ord(";"), ord(",")
 LAST_START = LAST_CELL - 1
@@ -117,10 +118,7 @@ class Automaton:
     def __init__(self, frames: Iterable[Frame], sentences: Iterable[str], max_boxes: int) -> None:
         self.max_boxes = max_boxes
         # Each text with the place where its group stands, between `[[` and `]]`; -1: it has none.
-        self._texts = [
-            (before.encode() + OPEN + CLOSE + after.encode(), len(before.encode()) + len(OPEN))
-            for before, after in dict.fromkeys(frames)
-        ]
+        self._texts = [_text_with_place(frame) for frame in dict.fromkeys(frames)]
         self._texts += [(sentence.encode(), -1) for sentence in dict.fromkeys(sentences)]
         self.start: State = frozenset(self._arrive(number, 0) for number in range(len(self._texts)))
 
@@ -144,6 +142,12 @@ class Automaton:
         found = {self._texts[one.text][0][one.at] for one in state if one.boxes is None and not self._ended(one)}
         found.update(mark for one in state if one.boxes is not None for mark in marks if any(self._next(one, mark)))
         return sorted(found)
+
+    def has_words_of(self, label: str) -> bool:
+        """Whether the words around a label's boxes, if it has any, are allowed; how many it has does not matter."""
+        before, group, rest = label.partition(OPEN.decode())
+        _, _, after = rest.rpartition(CLOSE.decode())
+        return not group or _text_with_place(Frame(before, after)) in self._texts
 
     def forced(self, state: State) -> bytes:
         """The bytes that must follow, up to where there is a choice or the answer may end."""
@@ -181,6 +185,11 @@ class Automaton:
         if thread.boxes is not None:
             return thread.boxes.missing + words
         return words + (BOX_BYTES if thread.at < group else 0)
+
+
+def _text_with_place(frame: Frame) -> tuple[bytes, int]:
+    before, after = (words.encode() for words in frame)
+    return before + OPEN + CLOSE + after, len(before) + len(OPEN)
 
 
 def answer_automaton(

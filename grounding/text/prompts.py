@@ -1,16 +1,17 @@
 """Wordings from template files: pick one with the caller's generator and fill it. Knows no image, no truth, no tokens.
 
-A template file is UTF-8 text with one wording a line, `prompt => answer`; the answer is `{boxes}` where it is left out.
-The prompt holds `{phrase}` once or more; the answer holds `{boxes}` once, and may hold `{phrase}`. Blank lines and
-lines that start with `#` are passed over. The answer belongs to its prompt, so a prompt never leaves the style of its
-answer to chance. What is filled in is never read as a template again.
+A template file is UTF-8 text with one wording a line, `prompt => answer`. Which placeholders the two hold depends on
+the task (`FORMS`): a `phrase_to_boxes` prompt holds `{phrase}` once or more; its answer holds `{boxes}` once, may hold
+`{phrase}`, and is `{boxes}` where it is left out. Blank lines and lines that start with `#` are passed over. The answer
+belongs to its prompt, so a prompt never leaves the style of its answer to chance. What is filled in is never read as a
+template again.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,11 +21,41 @@ from grounding.text.grammar import read_boxes, write_boxes
 
 LANGUAGES = ("en", "zh")
 PLAIN_ANSWER = "{boxes}"
+EITHER = " | "  # parts the answer for present from that for absent in a `presence` wording
+
+
+class Form(NamedTuple):
+    """Which placeholders the wordings of a task hold.
+
+    Attributes:
+        prompt: each stands in the prompt, once or more.
+        answer: each stands in the answer exactly once.
+        may: allowed in the answer.
+        plain: the answer of a line that has none; None where each line needs one.
+    """
+
+    prompt: tuple[str, ...] = ("phrase",)
+    answer: tuple[str, ...] = ("boxes",)
+    may: tuple[str, ...] = ("phrase",)
+    plain: str | None = PLAIN_ANSWER
+
+
+FORMS: dict[str, Form] = {
+    "phrase_to_boxes": Form(),
+    "phrase_to_box": Form(),
+    "all_to_boxes": Form(prompt=(), answer=("phrase", "boxes"), may=(), plain=None),  # the answer is that of a class
+    "next_box": Form(prompt=("phrase", "boxes")),
+    "box_to_phrase": Form(prompt=("boxes",), answer=("phrase",), may=(), plain="{phrase}"),
+    "presence": Form(answer=(), plain=None),
+}
+NO_MORE: dict[str, str] = {"en": "There are no more.", "zh": "没有更多了。"}  # ends the steps of `next_box`
+NONE_YET: dict[str, str] = {"en": "none", "zh": "无"}  # stands for the boxes given, before the first is
 
 _CLAUSE = "not_found_clause"
 _PLACEHOLDER = re.compile(r"\{(phrase|boxes|not_found)\}")
 # Latin sentences are parted by a space, Chinese ones by nothing.
 _JOINT = {"en": " ", "zh": ""}
+_BETWEEN_CLASSES = {"en": "; ", "zh": "；"}
 
 T = TypeVar("T")
 
@@ -38,8 +69,7 @@ class Wording(NamedTuple):
 
 def tasks() -> tuple[str, ...]:
     """The tasks that have wordings in this package, sorted."""
-    names = {item.name.split(".")[0] for item in (resources.files(__package__) / "templates").iterdir()}
-    return tuple(sorted(names - {_CLAUSE}))
+    return tuple(sorted(FORMS))
 
 
 def load_wordings(task: str, lang: str, file: Path | None = None) -> tuple[Wording, ...]:
@@ -55,8 +85,8 @@ def load_wordings(task: str, lang: str, file: Path | None = None) -> tuple[Wordi
     """
     _check(task, tasks(), "task")
     _check(lang, LANGUAGES, "language")
-    name, text = _read(f"{task}.{lang}.txt", file)
-    wordings = tuple(_parse(line, f"{name}:{number}") for number, line in _lines(text))
+    name, text = read_template(f"{task}.{lang}.txt", file)
+    wordings = tuple(_parse(line, f"{name}:{number}", task) for number, line in lines_of(text))
     if not wordings:
         raise InputError("there is no wording in this file; one a line, `prompt => answer`, is needed", where=name)
     return wordings
@@ -71,8 +101,8 @@ def not_found_clauses(lang: str) -> tuple[str, ...]:
         InputError: there is no such language.
     """
     _check(lang, LANGUAGES, "language")
-    _, text = _read(f"{_CLAUSE}.{lang}.txt", None)
-    return tuple(_JOINT[lang] + line for _, line in _lines(text))
+    _, text = read_template(f"{_CLAUSE}.{lang}.txt", None)
+    return tuple(_JOINT[lang] + line for _, line in lines_of(text))
 
 
 def pick(choices: Sequence[T], rng: random.Random) -> T:
@@ -80,7 +110,13 @@ def pick(choices: Sequence[T], rng: random.Random) -> T:
     return choices[rng.randrange(len(choices))]
 
 
-def fill_prompt(wording: Wording, phrase: str, clause: str | None = None, not_found: str | None = None) -> str:
+def fill_prompt(
+    wording: Wording,
+    phrase: str,
+    clause: str | None = None,
+    not_found: str | None = None,
+    boxes_text: str | None = None,
+) -> str:
     """The bare query for a phrase.
 
     Args:
@@ -88,11 +124,13 @@ def fill_prompt(wording: Wording, phrase: str, clause: str | None = None, not_fo
         phrase: what is asked for, put in as it is, braces and all.
         clause: a sentence out of `not_found_clauses` to put behind it.
         not_found: the sentence that the clause's `{not_found}` stands for; may be left out when it is filled already.
+        boxes_text: what the prompt's `{boxes}` stands for, in tasks that ask about boxes.
 
     Raises:
         ValueError: the clause holds `{not_found}` and no sentence is given for it.
     """
-    prompt = _fill(wording.prompt, phrase=phrase)
+    given = {} if boxes_text is None else {"boxes": boxes_text}
+    prompt = _fill(wording.prompt, phrase=phrase, **given)
     if clause is None:
         return prompt
     if not_found is None and "{not_found}" in clause:
@@ -105,6 +143,17 @@ def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:
     return _fill(wording.answer, phrase=phrase, boxes=boxes_text)
 
 
+def fill_all(wording: Wording, boxes_texts: Mapping[str, str], lang: str) -> str:
+    """The `all_to_boxes` label: the answer once for each phrase with its boxes, in the order given."""
+    return _BETWEEN_CLASSES[lang].join(fill_answer(wording, phrase, text) for phrase, text in boxes_texts.items())
+
+
+def fill_presence(wording: Wording, phrase: str, present: bool) -> str:
+    """The `presence` label: the one of the wording's two answers that is true."""
+    yes, no = wording.answer.split(EITHER)
+    return _fill(yes if present else no, phrase=phrase)
+
+
 def _fill(template: str, **values: str) -> str:
     """The template with its placeholders replaced in one pass, so that no value is looked through for placeholders."""
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
@@ -115,8 +164,8 @@ def _check(value: str, allowed: Sequence[str], kind: str) -> None:
         raise InputError(f"there are no wordings for the {kind} {value!r}; there are for {', '.join(allowed)}.")
 
 
-def _read(packaged: str, file: Path | None) -> tuple[str, str]:
-    """Name and text of a template file."""
+def read_template(packaged: str, file: Path | None) -> tuple[str, str]:
+    """Name and text of a template file: one of this package, or the user's own in its place. Raises InputError."""
     source = file if file is not None else resources.files(__package__) / "templates" / packaged
     name = str(file) if file is not None else packaged
     try:
@@ -127,7 +176,7 @@ def _read(packaged: str, file: Path | None) -> tuple[str, str]:
         raise InputError(f"the template file cannot be read: {error.strerror or error}.", where=name) from error
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
     """Number and text of each line that says something."""
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
@@ -135,29 +184,41 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
-def _parse(line: str, where: str) -> Wording:
+def _parse(line: str, where: str, task: str) -> Wording:
     """The wording that a line holds.
 
     Raises:
         InputError: a placeholder is missing, repeated or unknown, or an answer would not read back as its boxes.
     """
+    form = FORMS[task]
     prompt, *rest = (side.strip() for side in line.split("=>"))
     if len(rest) > 1:
         raise InputError("`=>` stands more than once in this line; one parts the prompt from the answer.", where=where)
-    wording = Wording(prompt, *rest)
-    if "{phrase}" not in wording.prompt:
-        raise InputError(f"the prompt {wording.prompt!r} has no {{phrase}}.", where=where)
-    if wording.answer.count("{boxes}") != 1:
-        raise InputError(f"the answer {wording.answer!r} must have {{boxes}} exactly once.", where=where)
-    for side, allowed in (("prompt", {"phrase"}), ("answer", {"phrase", "boxes"})):
+    if not rest and form.plain is None:
+        raise InputError(f"there is no answer; one is needed for {task}, behind `=>`.", where=where)
+    wording = Wording(prompt, *(rest or [form.plain or ""]))
+    for name in form.prompt:
+        if f"{{{name}}}" not in wording.prompt:
+            raise InputError(f"the prompt {wording.prompt!r} has no {{{name}}}.", where=where)
+    for name in form.answer:
+        if wording.answer.count(f"{{{name}}}") != 1:
+            raise InputError(f"the answer {wording.answer!r} must have {{{name}}} exactly once.", where=where)
+    if task == "presence" and len([side for side in wording.answer.split(EITHER) if side.strip()]) != 2:
+        raise InputError(f"the answer {wording.answer!r} must be two, `if present{EITHER}if absent`.", where=where)
+    for side, allowed in (("prompt", {*form.prompt}), ("answer", {*form.answer, *form.may})):
         template = getattr(wording, side)
         left_over = re.search(r"\{[^{}]*\}?|\}", _fill(template, **dict.fromkeys(allowed, "")))
         if left_over:
-            names = " and ".join(f"{{{name}}}" for name in sorted(allowed))
+            names = " and ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
             raise InputError(f"the {side} holds {left_over[0]!r}; the placeholders there are {names}.", where=where)
-    # The truth of an answer is read back from its text: words that look like boxes or like "not found" would spoil it.
+    if "boxes" in form.answer:
+        _check_reads_back(wording, where)
+    return wording
+
+
+def _check_reads_back(wording: Wording, where: str) -> None:
+    """The truth of an answer is read back from its text: words that look like boxes or "not found" would spoil it."""
     boxes_text = write_boxes([[0, 0, 1, 1]], (2, 2)).text
     reading = read_boxes(fill_answer(wording, "object", boxes_text))
     if len(reading.xyxy_grid) != 1 or reading.refusals:
         raise InputError(f"the answer {wording.answer!r} does not read back as the boxes put into it.", where=where)
-    return wording

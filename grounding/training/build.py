@@ -16,15 +16,19 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from grounding.errors import InputError
+from grounding.models.adapter_notes import notes_of
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
 from grounding.models.loading import build_model, load_model, usable_device
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.processes import PATIENCE
 from grounding.samples import Dataset
-from grounding.settings import FinetuneSettings, read_architecture
+from grounding.settings import FinetuneSettings, LabelWeightSettings, read_architecture
+from grounding.training.optimizers import MuonWithAdamW, matrices_of
+from grounding.training.packing import row_budget
 from grounding.training.spread import spreads_weights
 from grounding.training.trainer import WriteModel
+from grounding.training.weights import LabelWeights, digit_ids
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
 from grounding.tuning.targets import target_modules
@@ -43,6 +47,15 @@ def with_revision(settings: FinetuneSettings) -> FinetuneSettings:
         return settings
     revision = resolved_revision(checkpoint_folder(model.path))
     return settings.model_copy(update={"model": model.model_copy(update={"revision": revision})})
+
+
+def with_row_budget(settings: FinetuneSettings, processor: CogVLMProcessor) -> FinetuneSettings:
+    """The settings with the tokens of a packed row, where they leave these to the image size."""
+    training = settings.training
+    if not training.pack or training.pack_tokens is not None:
+        return settings
+    budget = row_budget(processor.image_token_count)
+    return settings.model_copy(update={"training": training.model_copy(update={"pack_tokens": budget})})
 
 
 def make_model(
@@ -73,6 +86,7 @@ def make_model(
             attention=model.attention,
             rope_dtype=model.rope_dtype,
             revision=model.revision,
+            image_size=model.image_size,
         )
     else:
         assert model.architecture is not None  # the settings were checked for it
@@ -133,12 +147,32 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
     )
 
 
+def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.optim.Optimizer | None:
+    """The optimiser of what is trainable; None where it is the Trainer's own, AdamW."""
+    training = settings.training
+    if training.optimizer == "adamw":
+        return None
+    beta1, beta2 = training.betas
+    return MuonWithAdamW(
+        *matrices_of(model), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(beta1, beta2)
+    )
+
+
+def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> LabelWeights | None:
+    """The weights of label tokens; None where all count alike."""
+    weights = settings.training.label_weights
+    if weights == LabelWeightSettings():
+        return None
+    return LabelWeights(weights.first, weights.hundreds, weights.tens, weights.units, digit_ids(processor.tokenizer))
+
+
 def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> WriteModel:
     """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
+    notes = notes_of(processor.image_size, model.config._name_or_path) if isinstance(model, PeftModel) else None
 
     def write(folder: Path, weights: Mapping[str, Tensor] | None) -> None:
         if isinstance(model, PeftModel):
-            save_adapter(model, folder, weights)
+            save_adapter(model, folder, weights, notes=notes)
         else:
             model.save_pretrained(folder, state_dict=weights)
             processor.save_pretrained(folder)

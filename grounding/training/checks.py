@@ -8,16 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from grounding.errors import InputError, ManyErrors
 from grounding.models.cogvlm import CogVLMProcessor
+from grounding.models.cogvlm.cogvlm import NO_LABEL
+from grounding.models.cogvlm.processor import Encoded
 from grounding.samples import Dataset, Sample, open_image, resolve_image
 from grounding.text import read_boxes, to_grid
 from grounding.training.dataset import encode_sample
 
 IMAGE_READERS = 4
+
+
+class SampleTokens(NamedTuple):
+    """Of one sample: tokens of its label with the end, of the whole sequence with the image, and positions."""
+
+    label: int
+    whole: int
+    positions: int
+
+
+def sample_tokens(encoded: Encoded) -> SampleTokens:
+    """How long an example with a label is. All patches of an image share a position, so that it takes three."""
+    image = encoded.prefix_length - 1
+    labels = encoded.labels or []
+    return SampleTokens(
+        sum(label != NO_LABEL for label in labels), len(encoded), len(encoded) - (image - 3 if image else 0)
+    )
 
 
 @dataclass(frozen=True)
@@ -59,11 +79,11 @@ def check_data(
         progress: is told the number of samples done since the last call.
 
     Raises:
+        InputError: not one sample fits into a budget (see `check_budgets`).
         ManyErrors: every sample that cannot be trained, with the reason.
-        InputError: not one sample fits into `pack_tokens`.
     """
     problems: list[str] = []
-    lengths: list[tuple[int, int]] = []
+    lengths: list[SampleTokens] = []
     text_only = 0
     for dataset in datasets:
         problems += _history_problems(dataset, processor)
@@ -74,28 +94,57 @@ def check_data(
                 problems += [where + problem for problem in _label_problems(sample, dataset.not_found)]
                 if sample.history and not processor.supports_history:
                     continue
-                label, whole, found = _tokens(sample, processor, max_label_tokens, max_positions)
-                lengths.append((label, whole))
+                tokens, found = _tokens(sample, processor, max_label_tokens, max_positions)
+                lengths.append(tokens)
                 text_only += sample.image is None
                 problems += [where + problem for problem in found]
                 progress(1)
             problems += [f"{dataset.path}, {problem}" for problem in images if problem]
+    check_budgets(lengths, max_label_tokens=max_label_tokens, max_positions=max_positions, pack_tokens=pack_tokens)
     if problems:
         raise ManyErrors(
             "These samples cannot be trained",
             problems,
             fix="Nothing was trained or cut; mend the data or the settings.",
         )
-    labels, wholes = (np.array(column) for column in zip(*lengths, strict=True))
+    labels, wholes, _ = (np.array(column) for column in zip(*lengths, strict=True))
     above = int((wholes > pack_tokens).sum()) if pack_tokens is not None else 0
-    if above == len(wholes):
-        raise InputError(
-            f"no sample fits into {pack_tokens:,} tokens: the shortest takes {wholes.min():,}, of them "
-            f"{processor.image_token_count:,} for an image",
-            where="training.pack_tokens",
-            fix=f"Set it to {wholes.max():,} or more, better several prompts more, or training.pack=false.",
-        )
     return TokenStatistics(len(lengths), text_only, float(labels.mean()), int(labels.max()), int(wholes.max()), above)
+
+
+def check_budgets(
+    lengths: Sequence[SampleTokens], *, max_label_tokens: int, max_positions: int, pack_tokens: int | None
+) -> None:
+    """See that there is a sample that fits into each budget: otherwise the budget is wrong, and not the samples.
+
+    Raises:
+        InputError: there is none; it says what the shortest takes, and what to set.
+    """
+    if not lengths:
+        return
+    labels, wholes, positions = zip(*lengths, strict=True)
+    if min(labels) > max_label_tokens:
+        raise InputError(
+            f"no label fits into {max_label_tokens:,} tokens: the shortest takes {min(labels):,}, the longest "
+            f"{max(labels):,}, the end included",
+            where="data.max_label_tokens",
+            fix=f"Set it to {max(labels):,} or more.",
+        )
+    if min(positions) > max_positions:
+        raise InputError(
+            f"no sample fits into the model's {max_positions:,} positions: the shortest takes {min(positions):,}, of "
+            "which an image takes 3 whatever its size",
+            where="max_position_embeddings",
+            fix="Shorten prompts and labels, or take a checkpoint with more positions.",
+        )
+    if pack_tokens is not None and min(wholes) > pack_tokens:
+        raise InputError(
+            f"no sample fits into {pack_tokens:,} tokens: the shortest takes {min(wholes):,}, the longest "
+            f"{max(wholes):,}, the image included",
+            where="training.pack_tokens",
+            fix=f"Set it to {max(wholes):,} or more, better several prompts more; or leave it out, so that it follows "
+            "from the image; or training.pack=false.",
+        )
 
 
 def _history_problems(dataset: Dataset, processor: CogVLMProcessor) -> Iterator[str]:
@@ -109,22 +158,18 @@ def _history_problems(dataset: Dataset, processor: CogVLMProcessor) -> Iterator[
 
 def _tokens(
     sample: Sample, processor: CogVLMProcessor, max_label_tokens: int, max_positions: int
-) -> tuple[int, int, list[str]]:
-    """Tokens of the label, of the whole sequence, and what is wrong with either."""
+) -> tuple[SampleTokens, list[str]]:
+    """How long a sample is, and what is wrong with that or with its tokens."""
     encoded = encode_sample(sample, processor)
-    assert encoded.labels is not None
-    label = [token for token in encoded.labels if token != -100]
-    whole = len(encoded.input_ids)
+    tokens = sample_tokens(encoded)
     problems = []
-    if len(label) > max_label_tokens:
-        problems.append(f"its label has {len(label)} tokens, data.max_label_tokens allows {max_label_tokens}")
-    # begin, image block (all patches share one position), text: see the model's position ids.
-    positions = whole - (processor.image_token_count - 3 if sample.image is not None else 0)
-    if positions > max_positions:
-        problems.append(f"its prompt and label take {positions} positions, the model has {max_positions}")
-    if processor.tokenizer.unk_token_id in label:
+    if tokens.label > max_label_tokens:
+        problems.append(f"its label has {tokens.label} tokens, data.max_label_tokens allows {max_label_tokens}")
+    if tokens.positions > max_positions:
+        problems.append(f"its prompt and label take {tokens.positions} positions, the model has {max_positions}")
+    if processor.tokenizer.unk_token_id in (encoded.labels or []):
         problems.append(f"its label {sample.label!r} has characters that the tokenizer cannot write")
-    return len(label), whole, problems
+    return tokens, problems
 
 
 def _label_problems(sample: Sample, not_found: dict[str, str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Samples as a model's training examples: ids, labels and pixels, one sample at a time.
 
-Knows samples and the processor's `encode`; it does not know batches, order or losses.
+Knows samples and the processor's `encode`; it does not know batches, order or losses. Nothing random but mirroring, a
+function of (seed, image, epoch).
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import torch
+from PIL import ImageOps
 from torch import Tensor
 
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.cogvlm.processor import Encoded
 from grounding.samples import Dataset, Sample, open_image, read_dataset
 from grounding.settings import DataSource
+from grounding.training.flip import flipped, is_flipped
 
 
 class Picture(NamedTuple):
@@ -26,6 +29,21 @@ class Picture(NamedTuple):
     image_root: Path
     image: str
     upright: bool
+    flipped: bool = False
+
+
+class Clock(Protocol):
+    """Whatever knows the epoch, counted from 0."""
+
+    epoch: int
+
+
+class Flips(NamedTuple):
+    """How often pictures are mirrored left to right: in this share of the epochs, drawn by the seed."""
+
+    share: float
+    seed: int
+    clock: Clock
 
 
 class Example(NamedTuple):
@@ -49,23 +67,39 @@ class Example(NamedTuple):
 
 
 class SampleDataset(torch.utils.data.Dataset[Example]):
-    """Any iterable of Samples, encoded when asked for. A pure function of the index: nothing random."""
+    """Any iterable of Samples, encoded when asked for. A pure function of the index and, with `flips`, of the epoch.
 
-    def __init__(self, samples: Iterable[Sample], image_root: Path, processor: CogVLMProcessor) -> None:
+    A sample whose words name a side that cannot be swapped is never mirrored (see `flip.flipped`).
+    """
+
+    def __init__(
+        self, samples: Iterable[Sample], image_root: Path, processor: CogVLMProcessor, flips: Flips | None = None
+    ) -> None:
         self.samples: Sequence[Sample] = tuple(samples)
-        self.image_root, self.processor = Path(image_root), processor
+        self.image_root, self.processor, self.flips = Path(image_root), processor, flips
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Example:
-        sample = self.samples[index]
+        stored = self.samples[index]
+        mirrored = self._mirrored(stored)
+        sample, picture = mirrored or stored, picture_of(stored, self.image_root)
 
         def load() -> Tensor:
-            return self.processor.preprocess_image(open_image(self.image_root, sample))
+            image = open_image(self.image_root, stored)
+            return self.processor.preprocess_image(ImageOps.mirror(image) if mirrored else image)
 
-        encoded = encode_sample(sample, self.processor)
-        return Example(encoded, picture_of(sample, self.image_root), sample.task, load)
+        if picture is not None and mirrored:
+            picture = picture._replace(flipped=True)
+        return Example(encode_sample(sample, self.processor), picture, sample.task, load)
+
+    def _mirrored(self, sample: Sample) -> Sample | None:
+        """The sample of the mirrored picture where it is mirrored in this epoch."""
+        if self.flips is None or sample.image is None:
+            return None
+        share, seed, clock = self.flips
+        return flipped(sample) if is_flipped(share, seed, sample.image, clock.epoch) else None
 
 
 def picture_of(sample: Sample, image_root: Path) -> Picture | None:

@@ -46,7 +46,7 @@ def _what_to_lower(settings: FinetuneSettings) -> str:
     ways = []
     if training.micro_batch > 1:
         ways.append(f"lower training.micro_batch (it is {training.micro_batch}; the effective batch stays)")
-    if training.pack:
+    if training.pack and training.pack_tokens is not None:
         ways.append(f"lower training.pack_tokens (it is {training.pack_tokens:,})")
     if not training.gradient_checkpointing:
         ways.append("set training.gradient_checkpointing=true")

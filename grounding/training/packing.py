@@ -17,8 +17,15 @@ from grounding.models.cogvlm.positions import LANGUAGE
 from grounding.samples import TASKS
 from grounding.training.dataset import Example, Picture
 
+LEAST_BUDGET, TEXT_BUDGET = 2048, 768
+"""Tokens of a row where nobody says how many: at least, and besides begin and image (12 prompts of 64 tokens)."""
 PREFIX, PADDING = 0, -1
 """Branch numbers of what all branches see and of what stands for nothing; branches count from 1."""
+
+
+def row_budget(image_tokens: int) -> int:
+    """Most tokens of a row where nobody says how many, for images of so many tokens."""
+    return max(LEAST_BUDGET, 1 + image_tokens + TEXT_BUDGET)
 
 
 def rows_of(examples: Sequence[Example], most_tokens: int) -> list[list[Example]]:

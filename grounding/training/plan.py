@@ -9,7 +9,8 @@ out as
     gradients   4 a trained number.
     optimiser   8 a trained number: AdamW's two averages.
     activations the most that is alive at once in forward and backward of one micro-batch, beside the parts above, by
-                running the model's own layers on tensors without storage.
+                running the model's own layers on tensors without storage. A packed row has 1 + image + prompts *
+                (text - 1) tokens: every prompt as long as the longest, as many as may meet (see `prompts_in_row`).
     logits      the same of the head and the loss alone, for the tokens that have a label.
     cache       keys and values while answering: 2 * layers * width * tokens * prompts * size of the dtype.
 """
@@ -26,11 +27,11 @@ from transformers import PreTrainedModel
 
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_tables
-from grounding.models.cogvlm.experts import Readers, TokenLayout
-from grounding.models.cogvlm.visibility import RowSight
+from grounding.models.cogvlm.experts import Readers
 from grounding.models.quantization import is_quantizable, parts_kept
 from grounding.settings import FinetuneSettings
 from grounding.training.build import make_trainable
+from grounding.training.planned_batch import Lengths, PlannedBatch, prompts_in_row
 from grounding.training.simulated import Alive, without_memory
 
 GIB = 2**30
@@ -40,14 +41,6 @@ SLACK = 0.03
 """Share of the rest that the allocator holds without using it: an estimate, not measured here."""
 USABLE = 0.98
 """Of a card of N GB, N GiB times this are there to be used."""
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Tokens of the longest sample, besides the image: prompt and label with bos and eos, and the label alone."""
-
-    text: int
-    label: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,8 @@ class Plan:
         dequantised: the one matrix that is unpacked at a time.
         cache: while validation samples are answered, with `answering` besides.
         numbers: trained and all parameters.
-        tokens: positions of the longest sample.
+        prompts: that share a row.
+        tokens: of such a row.
         gathered: of weights spread over processes, what is whole at a time (see `plan_spread`).
     """
 
@@ -77,6 +71,7 @@ class Plan:
     cache: int
     answering: int
     numbers: tuple[int, int]
+    prompts: int
     tokens: int
     gathered: int = 0
 
@@ -106,7 +101,7 @@ def make_plan(settings: FinetuneSettings, config: CogVLMConfig, lengths: Lengths
 
     Args:
         config: of the checkpoint, or from `model.architecture`.
-        lengths: of the longest sample.
+        lengths: of the longest sample, and how many prompts an image has.
         compare: work out the activations with the other choice of gradient checkpointing too.
 
     Raises:
@@ -125,8 +120,9 @@ def make_plan(settings: FinetuneSettings, config: CogVLMConfig, lengths: Lengths
     numbers = sum(parameter.numel() for parameter in trained)
     own = {id(parameter) for parameter in trained}
     kept = sum(size for parameter, size in frozen_sizes if id(parameter) not in own)
-    batch = _Batch(config, settings.training.micro_batch, lengths)
-    asked = _Batch(config, settings.evaluation.batch, lengths)
+    prompts = prompts_in_row(settings, config, lengths)
+    batch = PlannedBatch(config, settings.training.micro_batch, lengths, prompts)
+    asked = PlannedBatch(config, settings.evaluation.batch, lengths)
     half = settings.model.dtype == "bfloat16"
     choices = [checkpointed, not checkpointed] if compare else [checkpointed]
     with without_memory(adapted):
@@ -148,6 +144,7 @@ def make_plan(settings: FinetuneSettings, config: CogVLMConfig, lengths: Lengths
         cache=2 * config.num_hidden_layers * config.hidden_size * columns * asked.rows * width if looks else 0,
         answering=answering if looks else 0,
         numbers=(numbers, everything + (0 if full else numbers)),
+        prompts=prompts,
         tokens=batch.columns,
     )
 
@@ -199,23 +196,6 @@ def _largest_quantised(model: PreTrainedModel, settings: FinetuneSettings) -> in
     return max(sides)
 
 
-class _Batch:
-    """Rows of an image and the longest text each."""
-
-    def __init__(self, config: CogVLMConfig, rows: int, lengths: Lengths) -> None:
-        self.config, self.rows, self.labels = config, rows, rows * lengths.label
-        self.columns = config.image_token_count + lengths.text
-
-    def pixels(self) -> Tensor:
-        vision = self.config.vision
-        return torch.empty(self.rows, vision.in_channels, vision.image_size, vision.image_size)
-
-    def layout(self) -> TokenLayout:
-        """boi and patches to the vision expert; eoi and text to the language expert."""
-        places = torch.empty(self.rows * self.columns, dtype=torch.long)
-        return TokenLayout(self.rows, self.columns, self.rows * (self.config.vision.patch_count + 1), places)
-
-
 def _parts(adapted: nn.Module) -> CogVLMForCausalLM:
     """The model under its adapter, if any: the layers inside carry their LoRA pairs."""
     inner = adapted.get_base_model() if hasattr(adapted, "get_base_model") else adapted
@@ -223,7 +203,7 @@ def _parts(adapted: nn.Module) -> CogVLMForCausalLM:
     return inner
 
 
-def _decode(model: CogVLMForCausalLM, batch: _Batch, read: int | None = None) -> Tensor:
+def _decode(model: CogVLMForCausalLM, batch: PlannedBatch, read: int | None = None) -> Tensor:
     """A batch through tower and decoder, without what depends on values: all hidden states, or as many as are read."""
     core, config = model.model, model.config
     features = core.vision(batch.pixels()).flatten(0, 1)
@@ -231,18 +211,18 @@ def _decode(model: CogVLMForCausalLM, batch: _Batch, read: int | None = None) ->
     if core.embed_tokens.weight.requires_grad:
         text.requires_grad_()
     tokens = torch.cat([features, text]).to(core.embed_tokens.weight.dtype)
-    layout = batch.layout()
+    layout, sight = batch.layout(), batch.sight()
     positions = torch.empty(batch.rows * batch.columns, dtype=torch.long)
     rope = rope_tables(positions, core.layers[0].self_attn.rotary_emb.frequencies(config.rope_dtype))
-    sight = RowSight(layout, None)
-    readers = None if read is None else Readers(torch.empty(read, dtype=torch.long), 0)
+    readers = None
     for layer in core.layers:
-        last = layer is core.layers[-1]
-        tokens = layer(tokens, layout=layout, rope=rope, sight=sight, readers=readers if last else None)
+        if layer is core.layers[-1] and read is not None:  # labels are read in the branches alone
+            readers, sight = Readers(torch.empty(read, dtype=torch.long), 0), batch.sight(prefix_read=False)
+        tokens = layer(tokens, layout=layout, rope=rope, sight=sight, readers=readers)
     return core.norm(tokens)
 
 
-def _step(adapted: nn.Module, batch: _Batch, half: bool, *, checkpointing: bool) -> int:
+def _step(adapted: nn.Module, batch: PlannedBatch, half: bool, *, checkpointing: bool) -> int:
     """The most alive in one forward and backward, gradients of weights not counted."""
     model = _parts(adapted).train()
     for module in model.modules():
@@ -253,7 +233,7 @@ def _step(adapted: nn.Module, batch: _Batch, half: bool, *, checkpointing: bool)
     return alive.peak
 
 
-def _logits(adapted: nn.Module, batch: _Batch, half: bool) -> int:
+def _logits(adapted: nn.Module, batch: PlannedBatch, half: bool) -> int:
     """The most alive in the head and the loss, forward and backward."""
     model = _parts(adapted)
     hidden = torch.empty(batch.labels, model.config.hidden_size, dtype=model.lm_head.weight.dtype, requires_grad=True)
@@ -267,7 +247,7 @@ def _loss(model: CogVLMForCausalLM, hidden: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, torch.empty(len(logits), dtype=torch.long), reduction="sum")
 
 
-def _prefill(adapted: nn.Module, batch: _Batch, half: bool) -> int:
+def _prefill(adapted: nn.Module, batch: PlannedBatch, half: bool) -> int:
     """The most alive while prompts go through once, without gradients."""
     model = _parts(adapted).eval()
     with _alive(adapted) as alive, torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -288,7 +268,7 @@ def _alive(adapted: nn.Module) -> Alive:
     return alive
 
 
-def savings(settings: FinetuneSettings) -> list[tuple[str, FinetuneSettings]]:
+def savings(settings: FinetuneSettings, config: CogVLMConfig, lengths: Lengths) -> list[tuple[str, FinetuneSettings]]:
     """Changes that save memory, the mildest first, each laid over the ones before: (`key=value`, all settings then)."""
     steps: list[tuple[str, str, str, object]] = []
     tuning, training, evaluation, model = settings.tuning, settings.training, settings.evaluation, settings.model
@@ -298,6 +278,9 @@ def savings(settings: FinetuneSettings) -> list[tuple[str, FinetuneSettings]]:
         steps.append(("evaluation.batch=1", "evaluation", "batch", 1))
     if training.micro_batch > 1:
         steps.append(("training.micro_batch=1", "training", "micro_batch", 1))
+    if (prompts := prompts_in_row(settings, config, lengths)) > 1:
+        fewer = PlannedBatch(config, 1, lengths, prompts // 2).columns
+        steps.append((f"training.pack_tokens={fewer}", "training", "pack_tokens", fewer))
     if tuning.method == "full" and model.path is not None:
         steps.append(("tuning.method=lora", "tuning", "method", "lora"))
     if model.path is not None and model.quantization != "nf4":

@@ -24,16 +24,25 @@ from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
-from grounding.training.build import make_model, make_trainable, model_writer, training_arguments, with_revision
+from grounding.training.build import (
+    label_weights,
+    make_model,
+    make_optimizer,
+    make_trainable,
+    model_writer,
+    training_arguments,
+    with_revision,
+    with_row_budget,
+)
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
-from grounding.training.dataset import SampleDataset, picture_numbers, read_sources
+from grounding.training.dataset import Flips, SampleDataset, picture_numbers, read_sources
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
-from grounding.training.spread import check_spread, share_buffers, spreads_weights
+from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
@@ -80,8 +89,7 @@ def run(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     arguments = training_arguments(settings)
-    if spreads_weights():
-        check_spread(settings)
+    check_launcher(settings)
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
@@ -94,9 +102,10 @@ def run(
     train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
     pictures, effective = picture_numbers(train), settings.training.effective_batch
-    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
+    settings = with_row_budget(settings, processor)
+    pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     if settings.model.quantization != "none":
         say(say_quantized(model))
     with progress_bars() as bars:
@@ -127,6 +136,8 @@ def run(
             settings.training.seed,
             *([arrange_together(pictures, effective, arguments.world_size)] if settings.training.pack else []),
         )
+        flip = settings.data.flip
+        flips = Flips(flip, settings.training.seed, sampler) if flip else None
         asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
         say(say_steps(settings, arguments, sampler, val, asked))
         timetable = Timetable(
@@ -140,7 +151,7 @@ def run(
         trainer = GroundingTrainer(
             model,
             arguments,
-            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor) for data in train]),
+            train=ConcatDataset([SampleDataset(data.samples, data.image_root, processor, flips) for data in train]),
             sampler=sampler,
             effective_batch=effective,
             collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),
@@ -152,6 +163,8 @@ def run(
             if evaluate_factory and asked
             else None,
             keep=settings.evaluation.keep_checkpoints,
+            optimizer=make_optimizer(model, settings),
+            label_weights=label_weights(settings, processor),
             callbacks=[timetable, LogFile(folder), *([ProgressBar(bars)] if first else [])],
         )
         if first:

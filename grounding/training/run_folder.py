@@ -126,7 +126,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         # torch's own writer reports a full disk as a RuntimeError of this name.
         if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
             raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
         raise RunError(
-            f"{path}: could not be written ({error}). Earlier checkpoints are whole: make room and run the same "
+            f"{path}: could not be written ({reason}). Earlier checkpoints are whole: make room and run the same "
             "command again to go on from the last one."
         ) from error

@@ -31,6 +31,7 @@ from grounding.training.losses import LossByKind
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, disk_errors
 from grounding.training.steps import StepSampler
+from grounding.training.weights import LabelWeights, weighted_loss
 
 # The model to numbers between 0 and 1, `grec_50` among them: answers validation samples and scores the answers. Where
 # several processes train, all of them call it together, and may share the samples.
@@ -54,6 +55,8 @@ class GroundingTrainer(Trainer):
         collate_val: the examples that are evaluated at once to batches; `collate` when left out.
         evaluate: evaluates by answering; None leaves that out.
         keep: newest checkpoints kept besides the best.
+        optimizer: of the trained parameters; AdamW as `args` say when left out.
+        label_weights: of the tokens in the trained loss; what is logged and evaluated is the plain loss all the same.
     """
 
     def __init__(
@@ -71,9 +74,18 @@ class GroundingTrainer(Trainer):
         collate_val: Collate | None = None,
         evaluate: Evaluate | None = None,
         keep: int = 2,
+        optimizer: torch.optim.Optimizer | None = None,
+        label_weights: LabelWeights | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        super().__init__(model, args, data_collator=collate, train_dataset=train, callbacks=list(callbacks))
+        super().__init__(
+            model,
+            args,
+            data_collator=collate,
+            train_dataset=train,
+            callbacks=list(callbacks),
+            optimizers=(optimizer, None),
+        )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.sampler, self.val, self.answer_and_score = sampler, val, evaluate
@@ -81,6 +93,7 @@ class GroundingTrainer(Trainer):
         self.collate_val = collate_val or collate
         self.folder, self.write_model, self.keep = folder, write_model, keep
         self.losses = LossByKind(self.args.device)
+        self.label_weights = label_weights
         self.checkpoint_root: Path | None = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -137,6 +150,11 @@ class GroundingTrainer(Trainer):
         if not torch.isfinite(loss):
             raise RunError(self._not_finite(float(loss)))
         self.losses.add(outputs.logits, inputs["labels"], inputs["token_type_ids"], inputs["tasks"])
+        if self.label_weights is not None:
+            assert num_items_in_batch is not None  # training_step always counts them
+            labels = inputs["labels"]
+            loss = weighted_loss(outputs.logits, labels, self.label_weights.of(labels), num_items_in_batch)
+            loss = loss * self.args.world_size  # as the Trainer does: gradients of processes are averaged
         return (loss, outputs) if return_outputs else loss
 
     def _not_finite(self, loss: float) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from grounding.models.adapter_check import check_adapter
+from grounding.models.adapter_notes import AdapterNotes, write_notes
 from grounding.tuning.freeze import freeze_all, to_float32
 from grounding.tuning.targets import Targets
 
@@ -45,13 +46,22 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read.
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    weights: Mapping[str, Tensor] | None = None,
+    *,
+    notes: AdapterNotes | None = None,
+) -> None:
+    """Write a PEFT folder (adapter_config.json, adapter_model.safetensors) that PEFT alone can read, and the notes.
 
     Args:
         weights: the adapter's weights by their names in the model, where it does not hold them whole itself.
+        notes: what else an adapter has to say of its base; None writes none.
     """
     model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=weights)
+    if notes is not None:
+        write_notes(folder, notes)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:

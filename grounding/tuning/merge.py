@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from grounding.errors import InputError, RunError
 from grounding.models.adapter_check import check_adapter
-from grounding.models.checkpoint import check_tensors, weight_files
+from grounding.models.checkpoint import check_tensors, read_config, weight_files
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
+from grounding.models.cogvlm.resolution import POSITIONS, interpolate_positions
 from grounding.models.quantization import is_quantizable, parts_kept, through_quantization
 from grounding.models.shards import SHARD_BYTES, StoredTensors, TensorPlan, write_shards
 
@@ -82,6 +83,7 @@ def merge(
     adapter as PEFT works it out, by the norm of the difference over the norm.
 
     Args:
+        config: of the result: the base's, but for the image size where that is another.
         device: where matrices are worked on; the CPU when left out.
         progress: is told of each tensor written.
 
@@ -89,7 +91,7 @@ def merge(
         InputError: base or adapter are broken or do not belong together, or the adapter's kind is not merged.
         RunError: a matrix differs by more than the tolerance (relative 1e-5 in float32, 1e-2 in half precision).
     """
-    check_tensors(recipe.base, config)
+    check_tensors(recipe.base, read_config(recipe.base))
     with torch.device("meta"):
         skeleton = CogVLMForCausalLM(config)
     check_adapter(skeleton, recipe.adapter)
@@ -100,7 +102,9 @@ def merge(
         progress(1)
         return merger.tensor(name)
 
-    files = write_shards(folder, base.plan, make, shard_bytes=shard_bytes)
+    plan = dict(base.plan)
+    plan[POSITIONS] = plan[POSITIONS]._replace(shape=tuple(skeleton.get_parameter(POSITIONS).shape))
+    files = write_shards(folder, plan, make, shard_bytes=shard_bytes)
     largest, where = max(((value, name) for name, value in merger.differences.items()), default=(0.0, ""))
     return Merged(len(merger.differences), merger.replaced, largest, where, files)
 
@@ -110,6 +114,7 @@ class _Merger:
 
     def __init__(self, recipe: Recipe, base: StoredTensors, skeleton: nn.Module, device: torch.device) -> None:
         self.recipe, self.base, self.device = recipe, base, device
+        self.positions = len(skeleton.get_parameter(POSITIONS))
         self.adapter = StoredTensors([recipe.adapter / "adapter_model.safetensors"])
         self.settings = PeftConfig.from_pretrained(str(recipe.adapter))
         self.pairs, self.whole = self._sorted_out()
@@ -158,6 +163,8 @@ class _Merger:
             self.replaced += 1
             return self.adapter.read(self.whole[name]).to(plan.dtype)
         weight = self.base.read(name)
+        if name == POSITIONS:
+            return interpolate_positions(weight, self.positions)
         if name in self.rounded:
             weight = self._rounded(weight)
         if name not in self.pairs:

@@ -14,10 +14,12 @@ from PIL import Image
 
 from grounding.cli.main import group
 from grounding.evaluation.predictions import Prediction, write_predictions
+from grounding.models.adapter_notes import notes_of
 from grounding.models.loading import load_model
 from grounding.samples import Manifest, write_manifest, write_samples
+from grounding.text import DIALECTS, dialect_named
 from grounding.tuning.adapters import attach_lora, save_adapter
-from grounding.tuning.targets import Targets
+from grounding.tuning.targets import Targets, target_modules
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, sample
 from tests.inference.scripted import tiny_model
 
@@ -178,6 +180,23 @@ def test_with_an_adapter_the_base_can_answer_too(data: Path, checkpoint: Path, t
     assert report(tmp_path / "third")["metrics"] == report(out)["metrics"]
 
 
+def test_another_image_size_is_in_the_report_and_told_where_the_adapter_had_another(
+    data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    base = load_model(checkpoint, device="cpu").model
+    adapted = attach_lora(base, target_modules(base, "language"), rank=2, alpha=4)
+    save_adapter(adapted, tmp_path / "adapter", notes=notes_of(42, str(checkpoint)))
+    call = ["--data", data, "--model", checkpoint, "--adapter", tmp_path / "adapter", "--max-new-tokens", "3"]
+    assert "Warning" not in run(*call, "--out", tmp_path / "own").stderr
+    own = report(tmp_path / "own")["answers"]
+    assert (own["image_size"], own["warnings"]) == (42, [])
+    said = run(*call, "--image-size", "56", "--out", tmp_path / "other")
+    made = report(tmp_path / "other")
+    assert made["answers"]["image_size"] == 56
+    assert "trained on images of 42 pixels" in said.stderr and "trained on images of 42" in said.stdout
+    assert "trained on images of 42" in (tmp_path / "other/report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -192,12 +211,28 @@ def test_with_an_adapter_the_base_can_answer_too(data: Path, checkpoint: Path, t
         (["--model", "m", "--allow-missing"], "--allow-missing is about predictions"),
         (["--predictions", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--model", "nowhere"], "nowhere"),
-        (["--predictions", "p", "--protocol", "grec"], "cogvlm-refcoco"),
+        (["--predictions", "p", "--protocol", "voc"], "cogvlm-refcoco"),
+        (["--predictions", "p", "--dialect", "gpt"], "qwen3-vl"),
+        (["--model", "m", "--dialect", "qwen3-vl"], "--dialect is about predictions"),
     ],
 )
 def test_wrong_calls(data: Path, tmp_path: Path, words: list[str], message: str) -> None:
     assert message in run("--data", data, "--out", tmp_path / "out", *words, status=2).output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_another_familys_answers_are_scored_as_declared(data: Path, tmp_path: Path, name: str) -> None:
+    written = dialect_named(name).write([TRUE], (200, 100), "it").text
+    path = tmp_path / "other.jsonl"
+    texts = [written, "Nothing here", "I see 3 dogs, 2 cats, 1 bird and 4 cars", "yes"]
+    write_predictions(path, [Prediction(id=f"s{number}", text=text) for number, text in enumerate(texts)])
+    said = run("--data", data, "--predictions", path, "--out", tmp_path / "out", "--dialect", name).output
+    made = report(tmp_path / "out")
+    assert made["dialect"]["name"] == name and (name in said) == (name != "cogvlm")
+    assert made["metrics"]["acc_50"]["value"] == 0.5
+    assert made["metrics"]["unparsable"]["by_reason"] == {"no_box": 1}
+    assert made["metrics"]["mean_iou"]["value"] == pytest.approx(made["metrics"]["grid_ceiling"]["value"] / 2)
 
 
 def test_an_empty_file_and_a_folder_are_refused(tmp_path: Path, answers: Path) -> None:

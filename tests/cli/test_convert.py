@@ -131,12 +131,13 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
         (["{source}", "--format", "coco", "--split", "1,1"], "sum to 1"),
         (["{source}", "--format", "coco", "--group-by", "("], "regular expression"),
-        (["{source}", "--format", "coco", "--tasks", "presence"], "there is phrase_to_boxes"),
+        (["{source}", "--format", "coco", "--tasks", "juggling"], "there is phrase_to_boxes"),
         (["{source}", "--format", "coco", "--lang", "en,zh", "--templates", "x.txt"], "does not say its language"),
         (["{source}", "--format", "coco", "--templates", "x.txt", "--templates", "en=y.txt"], "two files for en"),
         (["{source}", "--format", "coco", "--templates", "nowhere.txt"], "nowhere.txt"),
         (["{source}", "--format", "coco", "--frame", "sideways"], "stored"),
-        (["{source}"], "--format"),
+        (["nowhere.json"], "no such file"),
+        (["{source}", "--box-form", "yxyx"], "corners"),
     ],
 )
 def test_a_wrong_call_is_told_and_ends_with_2(source: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
@@ -148,10 +149,11 @@ def test_a_wrong_call_is_told_and_ends_with_2(source: Path, tmp_path: Path, argu
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"images": []}', "[" * 100_000, "null"])
-def test_a_broken_file_is_told_and_ends_with_2(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("form", ["auto", "coco"])
+def test_a_broken_file_is_told_and_ends_with_2(tmp_path: Path, form: str, content: str) -> None:
     path = tmp_path / "broken.json"
     path.write_text(content)
-    result = call(path, "--format", "coco", "--out", tmp_path / "out")
+    result = call(path, "--format", form, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "broken.json" in result.output
     assert not (tmp_path / "out").exists()

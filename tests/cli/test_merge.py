@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from benchmarks.checkpoints import SMALL, write_random_checkpoint
 from grounding.cli.main import group
 from grounding.cli.merge import _bytes
 from grounding.errors import InputError
+from grounding.models.adapter_notes import notes_of, write_notes
+from grounding.models.cogvlm.resolution import POSITIONS
 from grounding.models.loading import load_model
 from grounding.pocket.scenes import draw_scenes
 from grounding.samples import Manifest, Sample, write_manifest, write_samples
@@ -111,6 +114,29 @@ def test_an_adapter_without_a_run(run_folder: Path, base: Path, tmp_path: Path) 
     assert result.exit_code == 2 and "Give --quantization" in result.stderr
     result = grounding("merge", alone, *other, "--model", base, "--quantization", "int8", "--device", "cpu")
     assert result.exit_code == 0 and "rounded to int8" in result.stdout
+
+
+def test_an_adapter_of_another_image_size(run_folder: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder / "adapter", tmp_path / "adapter")
+    write_notes(tmp_path / "adapter", notes_of(42, str(base)))
+    out = tmp_path / "merged"
+    words = ["--out", out, "--model", base, "--device", "cpu", "--shard-size", "200kB"]
+    result = grounding("merge", tmp_path / "adapter", *words)
+    assert result.exit_code == 0, result.stderr
+    assert "3 of 3 are the same" in result.stdout and "Warning" not in result.stderr
+    merged = load_model(out, device="cpu")
+    assert merged.processor.image_size == 42
+    before = load_model(base, device="cpu", adapter=tmp_path / "adapter").model.get_base_model()
+    assert torch.equal(merged.model.state_dict()[POSITIONS], before.state_dict()[POSITIONS])
+    assert grounding("check", out).exit_code == 0
+
+
+def test_an_adapter_of_another_base_is_merged_with_a_warning(run_folder: Path, tmp_path: Path) -> None:
+    values = SMALL | {"vocab_size": 400, "initializer_range": 0.1}
+    write_random_checkpoint(tmp_path / "other", values, dtype=torch.float32, seed=1)
+    words = ["--model", tmp_path / "other", "--out", tmp_path / "merged", "--no-answers", "--device", "cpu"]
+    result = grounding("merge", run_folder, *words)
+    assert result.exit_code == 0 and "Warning: The adapter was trained on other weights" in result.stderr
 
 
 def test_what_is_refused(run_folder: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

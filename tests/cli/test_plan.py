@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner, Result
 
 from grounding.cli.main import group
 from grounding.cli.plan import card_bytes
 from grounding.errors import InputError
+from grounding.models.cogvlm import CogVLMConfig
 from grounding.samples import Sample, write_samples
 
 TINY = "{hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 2, vision_config: {VISION}}"
@@ -50,6 +52,35 @@ def test_lengths_and_steps_are_those_of_the_data(tiny: Path) -> None:
     assert "measured on 8 samples" in result.stdout and "6 of the image" in result.stdout
     assert "trained weights" in result.stdout and "as in the settings" in result.stdout
     assert "Steps: 7 of 4" in grounding("plan", tiny, "training.max_steps=7").stdout
+
+
+def test_prompts_about_one_image_share_a_row(tiny: Path) -> None:
+    picture: dict[str, Any] = {"image": "a.png", "width": 9, "height": 9, "boxes": None}
+    samples = [Sample(id=str(number), prompt="Say it.", label="x" * 9, **picture) for number in range(3)]
+    write_samples(tiny.parent / "train.jsonl", samples)
+    words = ["plan", tiny, "training.effective_batch=16", "training.pack_tokens=200"]
+    result = grounding(*words)
+    assert "2 row(s) of 3 prompts at once" in result.stdout
+    assert "Packed rows: 3 prompts, of 3 about one image;" in result.stdout
+    text = int(result.stdout.split("of the image and ")[1].split()[0])
+    assert f"; {1 + 6 + 3 * (text - 1)} tokens at most." in result.stdout
+    assert "Packed rows: 2 prompts, of 2 about one image" in grounding(*words, "--prompts", 2).stdout
+    assert "1 prompts, of 3 about" in grounding(*words, f"training.pack_tokens={6 + text}").stdout
+    assert "Packed" not in grounding(*words, "training.pack=false").stdout
+    result = grounding(*words, "training.pack_tokens=9")
+    assert result.exit_code == 2 and "no sample fits into 9 tokens" in result.stderr
+
+
+def test_another_image_size_is_planned(tiny: Path) -> None:
+    CogVLMConfig(**yaml.safe_load(TINY.replace("VISION", VISION))).save_pretrained(tiny.parent / "model")
+    words = ["plan", tiny, f"model={{path: {tiny.parent}/model}}", "tuning={method: lora}", "data.train=none.jsonl"]
+    result = grounding(*words, "model.image_size=700")
+    assert "model/config.json, for images of 700 pixels" in result.stdout
+    assert "2,502 of the image" in result.stdout
+    result = grounding(*words, "model.image_size=701")
+    assert result.exit_code == 2 and "Near it: 700 and 714" in result.stderr
+    result = grounding("plan", tiny, "model.image_size=56")
+    assert result.exit_code == 2 and "vision_config.image_size" in result.stderr
 
 
 def test_without_data_lengths_are_assumed_or_given(tiny: Path) -> None:

@@ -89,3 +89,23 @@ def box(category: str, *xyxy: float, ignore: Ignore | None = None) -> Annotation
 
 def record(name: str, *annotations: Annotation, **more: Any) -> Record:
     return Record(**{"name": name, "size_wh": SIZE, "annotations": annotations, "place": name, **more})
+
+
+def text_file(folder: Path, name: str, content: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def json_file(folder: Path, name: str, document: Any) -> Path:
+    """A JSON document; NaN and Infinity are written as Python writes them."""
+    return text_file(folder, name, json.dumps(document))
+
+
+def jsonl_file(folder: Path, name: str, lines: Iterable[Any]) -> Path:
+    return text_file(folder, name, "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def csv_file(folder: Path, name: str, rows: Iterable[Sequence[Any]]) -> Path:
+    return text_file(folder, name, "".join(",".join(map(str, row)) + "\n" for row in rows))

@@ -11,19 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.compose import compose, draw_wording, load_languages
+from data_tools.compose import compose
 from data_tools.records import Record
 from data_tools.selection import Question, absent_classes, select
+from data_tools.stats import BUDGET
+from data_tools.wording import Language, Voice, draw_wording, load_languages
 from grounding.errors import InputError
-from grounding.samples import Sample
+from grounding.samples import Sample, Task
 from grounding.text import NOT_FOUND, read_boxes, to_pixels
 from tests.data_tools.annotated import SIZE, box, record
 
 BOTH = load_languages(("en", "zh"), NOT_FOUND, {})
 
 
+def spoken(languages: tuple[Language, ...] = BOTH, not_found: dict[str, str] = NOT_FOUND) -> dict[Task, Voice]:
+    return {"phrase_to_boxes": Voice(languages, not_found, 0, {})}
+
+
 def one(image: Record, category: str, present: bool = True, **more: dict[str, str]) -> Sample:
-    (sample,), _ = compose([Question(image, category, present)], BOTH, more.get("not_found", NOT_FOUND), 0)
+    (sample,), _ = compose([Question(image, category, present)], spoken(BOTH, more.get("not_found", NOT_FOUND)))
     return sample
 
 
@@ -75,14 +81,14 @@ def test_the_wording_is_a_function_of_seed_image_and_phrase() -> None:
 def test_sentences_of_the_users_own(tmp_path: Path) -> None:
     sentences = {"en": "Nothing here.", "zh": "没有"}
     languages = load_languages(("zh",), sentences, {})
-    samples, _ = compose([Question(record(f"{n}.png"), "cat", False) for n in range(60)], languages, sentences, 0)
+    samples, _ = compose([Question(record(f"{n}.png"), "cat", False) for n in range(60)], spoken(languages, sentences))
     assert {sample.label for sample in samples} == {"没有"}
     clauses = [sample.prompt for sample in samples if "没有" in sample.prompt]
     assert clauses
     file = tmp_path / "mine.txt"
     file.write_text("Box every {phrase}. => Here: {boxes}\n", encoding="utf-8")
     languages = load_languages(("en",), NOT_FOUND, {"en": file})
-    (sample,), _ = compose([Question(record("a", box("cat")), "cat", True)], languages, NOT_FOUND, 0)
+    (sample,), _ = compose([Question(record("a", box("cat")), "cat", True)], spoken(languages))
     assert sample.prompt.startswith("Box every cat.")
     assert sample.label.startswith("Here: [[")
 
@@ -114,7 +120,7 @@ def test_a_class_that_looks_like_boxes_is_refused_found_or_not() -> None:
         for name in names
         for present in (True, False)
     ]
-    samples, tally = compose(questions, BOTH, NOT_FOUND, 0)
+    samples, tally = compose(questions, spoken())
     assert len(samples) + tally.counts["class_unwritable"] == len(questions)
     assert 0 < tally.counts["class_unwritable"] < len(questions)
     assert sum(bool(sample.boxes) for sample in samples) * 2 == len(samples)
@@ -123,7 +129,7 @@ def test_a_class_that_looks_like_boxes_is_refused_found_or_not() -> None:
 
 def test_widened_boxes_are_counted() -> None:
     image = record("a.png", box("cat", 1, 1, 1.001, 9), box("cat", 1, 1, 9, 9), size_wh=(4000, 3000))
-    (sample,), tally = compose([Question(image, "cat", True)], BOTH, NOT_FOUND, 0)
+    (sample,), tally = compose([Question(image, "cat", True)], spoken())
     assert dict(tally.counts) == {"widened": 1}
     assert sample.boxes is not None
     assert sample.boxes[0] == [1, 1, 1.001, 9]
@@ -151,7 +157,7 @@ def test_presence_cannot_be_told_from_the_prompt() -> None:
     ]
     absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
     selected, _ = select(records, absent, 1.0, "0|train")
-    samples, _ = compose(selected.questions, BOTH, NOT_FOUND, 0)
+    samples, _ = compose(selected.questions, spoken())
     rng.shuffle(samples)
     truth = np.array([bool(sample.boxes) for sample in samples])
     seen = [words(sample) for sample in samples]
@@ -183,3 +189,54 @@ def test_presence_cannot_be_told_from_the_prompt() -> None:
         for side in (True, False)
     }
     assert area_under_curve(np.array([score(features) for features in told[half:]]), truth[half:]) > 0.6
+
+
+def crowded(boxes: int) -> Record:
+    return record("a.png", *(box("cat", n, n % 7, n + 1.5, n % 7 + 2) for n in range(boxes)), size_wh=(100, 30))
+
+
+STEPS: dict[Task, Voice] = {
+    task: Voice(load_languages(("en",), NOT_FOUND, {}, task), NOT_FOUND, 0, {})
+    for task in ("phrase_to_boxes", "all_to_boxes", "next_box")
+}
+
+
+def test_an_answer_beyond_the_budget_is_refused_and_counted_never_cut() -> None:
+    questions = [Question(crowded(10), "cat", True), Question(record("b.png", box("cat")), "cat", True)]
+    samples, tally = compose(questions, spoken(), 100)
+    assert [sample.image for sample in samples] == ["b.png"]
+    assert dict(tally.counts) == {"answer_too_long": 1}
+    samples, tally = compose(questions, spoken(), 1000)
+    assert len(samples) == 2 and not tally.counts
+
+
+@pytest.mark.parametrize("task", ["phrase_to_boxes", "all_to_boxes"])
+def test_with_steps_it_is_split_into_them(task: Task) -> None:
+    image = crowded(5)
+    first = Question(image, "cat", True, "next_box", 0)
+    asked = Question(image, "cat" if task == "phrase_to_boxes" else "", True, task)
+    samples, tally = compose([asked, first], STEPS, 80)
+    assert [sample.id for sample in samples] == [f"a.png#next_box#cat#{n}" for n in range(6)]
+    assert [box for sample in samples for box in sample.boxes or []] != []
+    assert sum(len(sample.boxes or []) for sample in samples) == 5
+    assert dict(tally.counts) == {"answer_split": 1}
+
+
+def test_steps_whose_prompt_would_be_too_long_are_counted() -> None:
+    samples, tally = compose([Question(crowded(10), "cat", True)], STEPS, 80)
+    assert [sample.id for sample in samples] == [f"a.png#next_box#cat#{n}" for n in range(6)]
+    assert dict(tally.counts) == {"answer_split": 1, "given_too_long": 5}
+
+
+def test_without_a_budget_steps_still_end_where_a_prompt_would_be_too_long() -> None:
+    step = Question(crowded(70), "cat", True, "next_box", BUDGET // 16)
+    samples, tally = compose([step, step._replace(detail=BUDGET // 16 + 1)], STEPS)
+    assert len(samples) == 1
+    assert dict(tally.counts) == {"given_too_long": 1}
+
+
+def test_what_cannot_be_asked_in_steps_is_refused() -> None:
+    image = record("a.png", *crowded(10).annotations, box("cat", 50, 20, 60, 29, ignore="crowd"), size_wh=(100, 30))
+    samples, tally = compose([Question(image, "cat", True)], STEPS, 80)
+    assert not samples
+    assert dict(tally.counts) == {"answer_too_long": 1}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from data_tools.caps import Caps
 from data_tools.convert import Conversion, Options, convert
 from grounding.errors import InputError
 from grounding.samples import open_image, read_dataset, read_manifest
-from grounding.text import read_boxes
+from grounding.text import load_wordings, read_boxes
 from tests.data_tools.annotated import coco_box, coco_file, coco_image, image, voc_folder, voc_object, voc_xml
 
 NAMES = ("cat", "cow", "dog", "pig")
@@ -40,6 +41,7 @@ def test_coco_end_to_end(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "out" / "manifest.json")
     assert manifest == made.manifest
     assert manifest.image_root == "../set"
+    assert manifest.answers["en"] == list(dict.fromkeys(one.answer for one in load_wordings("phrase_to_boxes", "en")))
     truth = json.loads(source.read_text())
     expected = {(box["image_id"], box["category_id"]) for box in truth["annotations"]}
     found: set[tuple[int, int]] = set()
@@ -165,8 +167,19 @@ def test_conversations_style(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"tasks": ("next_box",)}, "next_box cannot be made; there is phrase_to_boxes"),
+        ({"tasks": ("next_bok",)}, "next_bok cannot be made; there is phrase_to_boxes, phrase_to_box,"),
         ({"tasks": ()}, "no task"),
+        ({"tasks": ("presence=x",)}, "a share is a number above 0"),
+        ({"tasks": ("presence", "presence=2")}, "stands twice"),
+        ({"tasks": ("presence",), "templates": {"en": Path("x")}}, "these wordings are for phrase_to_boxes"),
+        ({"hard_negatives": 1.5}, "no share"),
+        ({"max_answer_tokens": 17}, "less than one box takes"),
+        ({"caps": Caps(per_class=0)}, "--max-per-class: 0 is no cap"),
+        ({"caps": Caps(per_image=-1)}, "--max-per-image: -1 is no cap"),
+        ({"caps": Caps(balance=2.0)}, "--balance: 2.0 is no share"),
+        ({"tiles": "640,640"}, "is no tiling"),
+        ({"tiles": "a"}, "is no tiling"),
+        ({"tiles": "64,16,0"}, "is no tiling"),
         ({"negatives": -1.0}, "no ratio"),
         ({"negatives": float("nan")}, "no ratio"),
         ({"images": Path("nowhere")}, "no such folder"),
@@ -209,7 +222,39 @@ def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, monkeypatch: pytest
 
 def test_templates_are_inputs(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
-    file.write_text("Find {phrase}.")
+    file.write_text("Find {phrase}. => {phrase} is at {boxes}\nFind {phrase}, please. => {boxes}\nFind {phrase}!")
     made = run(coco_set(tmp_path / "set", 5), tmp_path / "out", templates={"en": file})
     assert set(made.manifest.inputs) == {str(tmp_path / "set" / "instances.json"), str(file)}
+    assert made.manifest.answers == {"en": ["{phrase} is at {boxes}", "{boxes}"]}
     assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)
+
+
+def test_every_task_at_once(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 60)
+    shares = ("phrase_to_boxes=2", "all_to_boxes", "next_box", "box_to_phrase", "presence=0.5", "phrase_to_box=0.1")
+    options: dict[str, Any] = {"langs": ("en", "zh"), "negatives": 0.5}
+    made = run(source, tmp_path / "out", tasks=shares, hard_negatives=0.5, stratify=True, **options)
+    samples = read_dataset(tmp_path / "out" / "train.jsonl").samples
+    assert samples == made.samples["train"]
+    counts = made.splits["train"]["tasks"]
+    assert (
+        counts["next_box"] == round(counts["phrase_to_boxes"] / 2) == made.splits["train"]["tasks_wanted"]["next_box"]
+    )
+    assert set(counts) >= {"phrase_to_boxes", "all_to_boxes", "next_box", "box_to_phrase", "presence"}
+    assert samples == sorted(samples, key=lambda sample: sample.image or "")
+    # What is asked beside leaves the first task as it is.
+    alone = run(source, tmp_path / "alone", hard_negatives=0.5, stratify=True, **options)
+    assert [s for s in samples if s.task == "phrase_to_boxes"] == alone.samples["train"]
+
+
+def test_caps_and_budget_are_counted(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 40)
+    made = run(source, tmp_path / "out", caps=Caps(per_class=7, per_image=1), max_answer_tokens=30, ratios=(1, 0, 0))
+    numbers = made.splits["train"]
+    assert all(one["found"] + one["not_found"] <= 7 for one in numbers["classes"].values())
+    assert numbers["images"] == numbers["samples"]
+    assert {"over_class_cap", "over_image_cap"} <= set(made.manifest.refusals)
+    assert numbers["label_tokens"]["max"] <= 30
+    whole = run(source, tmp_path / "whole", ratios=(1, 0, 0))
+    gone = sum(made.manifest.refusals.values())
+    assert len(whole.samples["train"]) == len(made.samples["train"]) + gone

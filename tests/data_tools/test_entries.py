@@ -56,6 +56,7 @@ def test_no_text_leads_out(value: str) -> None:
         (640.5, 480, None),
         (math.nan, 480, None),
         (math.inf, 480, None),
+        (10**400, 480, None),
         ("640", 480, None),
         (None, 480, None),
         (True, 480, None),

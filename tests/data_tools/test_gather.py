@@ -26,7 +26,8 @@ def test_names_start_from_the_common_root(tmp_path: Path) -> None:
 
 
 def test_absence_is_the_sources_word_or_the_callers(tmp_path: Path) -> None:
-    listed = source(tmp_path, [record("1.png", negatives=frozenset({"dog"}))], absence="listed")
+    drawn = record("2.png", box("cat"), box("dog"))
+    listed = source(tmp_path, [record("1.png", negatives=frozenset({"dog"})), drawn], absence="listed")
     looked_for = {
         mode: gather([listed], mode).records[0].looked_for  # type: ignore[arg-type]
         for mode in (None, "exhaustive", "listed", "none")
@@ -68,3 +69,10 @@ def test_classes_of_one_phrase_are_one(tmp_path: Path) -> None:
     assert gathered.records[0].refused == {"red  car"} == gathered.records[1].not_exhaustive
     assert dict(gathered.tally.counts) == {"same_phrase_class": 2}
     assert records[0].annotations[0].category == "red_car"
+
+
+def test_classes_that_no_one_drew_are_not_looked_for(tmp_path: Path) -> None:
+    records = [record("1.png", box("red_cat")), record("2.png", refused=frozenset({"dog"}))]
+    classes = frozenset({"red cat", "dog", "cow"})
+    made = Source(records=records, tally=Tally(), image_root=tmp_path, inputs={}, classes=classes)
+    assert [r.looked_for for r in gather([made], None).records] == [{"red cat", "dog"}] * 2

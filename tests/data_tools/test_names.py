@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.compose import compose, draw_name, load_languages
+from data_tools.compose import compose
 from data_tools.convert import Options, convert
 from data_tools.names import ClassNames, check_names, load_names, names_in, phrases_of
 from data_tools.selection import Question
+from data_tools.wording import Voice, draw_name, load_languages
 from grounding.errors import InputError, ManyErrors
-from grounding.pocket.scenes import CATEGORIES, draw_scenes, write_coco
+from grounding.pocket.scenes import draw_scenes, write_coco
 from grounding.text import NOT_FOUND, read_boxes
 from tests.data_tools.annotated import box, record
 
@@ -80,8 +81,12 @@ def test_names_must_fit_the_classes(names: ClassNames, told: str) -> None:
 def test_the_name_is_the_same_whether_the_class_is_there_or_not() -> None:
     image = record("a.png", box("rbc_01"))
     for seed in range(20):
-        (found,), _ = compose([Question(image, "rbc_01", True)], BOTH, NOT_FOUND, seed, CELLS)
-        (absent,), _ = compose([Question(record("a.png"), "rbc_01", False)], BOTH, NOT_FOUND, seed, CELLS)
+        (found,), _ = compose(
+            [Question(image, "rbc_01", True)], {"phrase_to_boxes": Voice(BOTH, NOT_FOUND, seed, CELLS)}
+        )
+        (absent,), _ = compose(
+            [Question(record("a.png"), "rbc_01", False)], {"phrase_to_boxes": Voice(BOTH, NOT_FOUND, seed, CELLS)}
+        )
         assert (found.prompt, found.phrase, found.category) == (absent.prompt, absent.phrase, "rbc_01")
         assert found.phrase in CELLS["rbc_01"][found.lang]
         assert found.phrase in found.prompt
@@ -94,14 +99,16 @@ def test_all_aliases_come_up() -> None:
 
 
 def test_a_conversion_uses_the_names_and_keeps_the_class(tmp_path: Path) -> None:
-    instances = write_coco(tmp_path, draw_scenes(12, seed=1))
-    names = written(tmp_path, f"{CATEGORIES[0]}: {{en: thing one, zh: 甲}}\n")
+    scenes = draw_scenes(12, seed=1)
+    there = scenes[0].objects[0].category
+    instances = write_coco(tmp_path, scenes)
+    names = written(tmp_path, f"{there}: {{en: thing one, zh: 甲}}\n")
     made = convert(
         [("train", instances)],
         tmp_path / "out",
         Options(images=tmp_path / "images", langs=("en", "zh"), names=names, negatives=9),
     )
-    phrases = {s.phrase for s in made.samples["train"] if s.category == CATEGORIES[0]}
+    phrases = {s.phrase for s in made.samples["train"] if s.category == there}
     assert phrases <= {"thing one", "甲"}
     assert phrases
     assert str(names) in made.manifest.inputs

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from data_tools.convert import Conversion, Options, convert
-from grounding.errors import InputError
 
 
 def run(source: Path, out: Path, **options: Any) -> Conversion:
@@ -53,15 +52,26 @@ def test_coco(shared_dir: Path, tmp_path: Path) -> None:
     assert ratio == pytest.approx(0.25, abs=0.02)
 
 
-def test_lvis_as_coco(shared_dir: Path, tmp_path: Path) -> None:
+def test_lvis(shared_dir: Path, tmp_path: Path) -> None:
     source = shared_dir / "data" / "lvis" / "lvis_val_100.json"
-    with pytest.raises(InputError, match=r"100 image.*missing_image"):
-        run(source, tmp_path)
-    made = run(source, tmp_path, check_images=False)
+    made = run(source, tmp_path, format="auto")
+    assert made.taken["format"].startswith("lvis: ")
+    assert made.manifest.refusals == {"image_refused": 952, "missing_image": 99, "class_not_exhaustive": 1}
+    # Its file_name is COCO_val2014_000000577932.jpg, which is nowhere.
+    assert {sample.image for samples in made.samples.values() for sample in samples} == {"val2017/000000577932.jpg"}
+    assert made.manifest.counts["mended"] == {"name_mended": 1}
+    assert boxes(made) == 15  # of 25; the other 10 are of the class that is not annotated to the end
+
+
+@pytest.mark.parametrize("form", ["coco", "lvis"])
+def test_lvis_without_its_images(shared_dir: Path, tmp_path: Path, form: str) -> None:
+    source = shared_dir / "data" / "lvis" / "lvis_val_100.json"
+    made = run(source, tmp_path, format=form, check_images=False)
     assert made.manifest.refusals == {"class_not_exhaustive": 16}
     document = json.loads(source.read_text())
     names = {category["id"]: category["name"] for category in document["categories"]}
-    named = {(image["file_name"], names[n]) for image in document["images"] for n in image["neg_category_ids"]}
-    absent = {(s.image, s.category) for samples in made.samples.values() for s in samples if not s.boxes}
+    numbers = {image["file_name"][-16:]: image["neg_category_ids"] for image in document["images"]}
+    named = {(name, names[number]) for name, listed in numbers.items() for number in listed}
+    absent = {((s.image or "")[-16:], s.category) for samples in made.samples.values() for s in samples if not s.boxes}
     assert absent
     assert absent <= named

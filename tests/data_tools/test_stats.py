@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from data_tools.stats import describe, label_tokens
 from grounding.samples import Sample
@@ -64,6 +65,18 @@ def test_a_split() -> None:
         "cat": {"found": 2, "not_found": 0, "boxes": 65},
         "dog": {"found": 0, "not_found": 1, "boxes": 0},
     }
+
+
+def test_groups_and_the_words_between_them_count() -> None:
+    two = sample(0, [[1.0, 1.0, 9.0, 9.0]] * 2, category="cat")
+    text = write_boxes([[1.0, 1.0, 9.0, 9.0]], (1000, 1000)).text
+    assert label_tokens(replace(two, label=f"cat: {text}; dog: {text}")) == 2 * 17 + 1 + 4  # twelve Latin characters
+
+
+def test_samples_that_ask_for_no_box_are_neither_found_nor_not_found() -> None:
+    numbers = describe([replace(sample(0, [], category="cat"), boxes=None, label="Yes.", task="presence")])
+    assert (numbers["found"], numbers["not_found"], numbers["classes"]) == (0, 0, {})
+    assert numbers["tasks"] == {"presence": 1}
 
 
 def test_an_empty_split() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from grounding.evaluation.parse import judge
+from grounding.evaluation.parse import judge_all
 from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.protocols import DEFAULT, Protocol
 from grounding.evaluation.scored import Scored, gather_truth, hold_against
@@ -48,7 +48,8 @@ def predictions(*texts: str | None, finish: str | None = None) -> list[Predictio
 
 def scored(samples: list[Sample], texts: list[str | None], protocol: Protocol = DEFAULT) -> Scored:
     """Texts held against samples."""
-    return hold_against(gather_truth(samples), [judge(text) for text in texts], protocol)
+    truth = gather_truth(samples)
+    return hold_against(truth, judge_all(predictions(*texts), truth.sizes), protocol)
 
 
 def random_box(rng: random.Random, size: tuple[int, int] = SIZE) -> list[float]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from grounding.errors import InputError
-from grounding.evaluation.drawing import check_drawable, draw_boxes, save_picture
+from grounding.evaluation.drawing import check_drawable, draw_boxes, enlarged, save_picture
 
 
 def test_only_the_copy_is_drawn_on() -> None:
@@ -20,6 +20,20 @@ def test_only_the_copy_is_drawn_on() -> None:
     assert pixels[90, 21].any() and pixels[31, 70].any(), "on the border"
     assert not pixels[120, 80].any(), "not inside"
     assert not pixels[10, 10].any() and not pixels[180, 290].any(), "not outside"
+
+
+def test_boxes_of_a_group_share_a_colour() -> None:
+    image, boxes = Image.new("RGB", (300, 200)), [[20, 100, 90, 190], [100, 100, 190, 190], [200, 100, 290, 190]]
+    edges = [(int(x0) + 1, 150) for x0, *_ in boxes]
+    one, two, three = (draw_boxes(image, boxes, [0, 0, 1]).getpixel(edge) for edge in edges)
+    assert one == two != three
+    assert len({draw_boxes(image, boxes).getpixel(edge) for edge in edges}) == 3
+
+
+def test_only_small_pictures_are_enlarged() -> None:
+    for size, times in (((112, 80), 4), ((400, 10), 1), ((399, 10), 2), ((4000, 3000), 1)):
+        large, factor = enlarged(Image.new("RGB", size))
+        assert factor == times and large.size == (times * size[0], times * size[1])
 
 
 def test_the_suffix_says_the_format(tmp_path: Path) -> None:

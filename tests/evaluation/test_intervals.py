@@ -77,14 +77,70 @@ def test_nothing_counted_is_null() -> None:
     assert rate == {"value": None, "ci95": None, "n": 0}
 
 
+def covered(draws: list[np.ndarray], images: np.ndarray, truth: float) -> float:
+    """The share of the draws (float64[N] each) whose interval holds the truth; all of them share the resamples."""
+    measures = {str(number): Measure(draw, np.ones(len(images))) for number, draw in enumerate(draws)}
+    found = rates(measures, images, seed=0).values()
+    return float(np.mean([rate["ci95"][0] <= truth <= rate["ci95"][1] for rate in found]))
+
+
+@pytest.mark.parametrize("each", [1, 2], ids=["one sample an image", "two alike an image"])
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.5, 0.7, 0.9])
+def test_the_interval_covers_the_truth_in_a_thousand_simulations(rate: float, each: int) -> None:
+    rng = np.random.default_rng(round(10 * rate))
+    draws = [np.repeat(rng.random(200) < rate, each).astype(float) for _ in range(1000)]
+    assert 0.93 <= covered(draws, np.repeat(np.arange(200), each), rate) <= 0.97
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_the_interval_covers_the_truth(rate: float) -> None:
-    covered = 0
-    for seed in range(200):
-        measure, images = draw(seed, rate=rate)
-        low, high = rates({"x": measure}, images, seed=seed, resamples=500)["x"]["ci95"]
-        covered += low <= rate <= high
-    assert 0.90 <= covered / 200 <= 0.99
+def test_it_does_so_where_the_samples_of_an_image_are_related(rate: float) -> None:
+    """Images have one to eight samples and a rate of their own, as hard and easy pictures have."""
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 9, size=300)
+    images = np.repeat(np.arange(300), sizes)
+    own = (np.repeat(rng.beta(4 * rate, 4 * (1 - rate), size=300), sizes) for _ in range(1000))
+    draws = [(rng.random(len(images)) < rates_of_images).astype(float) for rates_of_images in own]
+    assert 0.93 <= covered(draws, images, rate) <= 0.97
+
+
+def test_random_groups_of_images_cover_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "MOST_UNITS", 100)
+    rng = np.random.default_rng(0)
+    draws = [(rng.random(1000) < 0.3).astype(float) for _ in range(1000)]
+    assert 0.93 <= covered(draws, np.arange(1000), 0.3) <= 0.97
+
+
+def test_the_median_and_its_interval() -> None:
+    rng = np.random.default_rng(3)
+    images = np.repeat(np.arange(200), 3)
+    truth = 0.7355500166  # the median of the beta distribution of 5 and 2
+    hit = 0
+    for _ in range(200):
+        found = intervals.median(rng.beta(5, 2, size=600), images, seed=0)
+        low, high = found["ci95"]
+        assert low <= found["value"] <= high
+        hit += low <= truth <= high
+    assert 0.9 <= hit / 200 <= 0.99
+    assert intervals.median(np.zeros(0), np.zeros(0, dtype=int), seed=0) == {"value": None, "ci95": None, "n": 0}
+    assert intervals.median(np.array([0.4]), np.zeros(1, dtype=int), seed=0)["value"] == 0.4
+
+
+def test_a_mean_of_counts_has_no_wilson_interval() -> None:
+    counts = Measure(np.array([3.0, 0.0]), np.ones(2), high=np.inf)
+    assert rates({"x": counts}, np.arange(2), seed=0)["x"] == {"value": 1.5, "ci95": None, "n": 2}
+    many = Measure(np.arange(100.0) % 7, np.ones(100), high=np.inf)
+    low, high = rates({"x": many}, np.arange(100), seed=0)["x"]["ci95"]
+    assert 2 < low < np.mean(many.parts) < high < 4
+
+
+def test_a_mean_between_other_bounds_is_wilson_between_them() -> None:
+    worst = rates({"x": Measure(-np.ones(50), np.ones(50), low=-1.0)}, np.arange(50), seed=0)["x"]
+    assert worst["value"] == -1.0 and worst["ci95"][0] == -1.0 and -1.0 < worst["ci95"][1] < -0.8
+
+
+def test_a_quotient_of_sums_has_its_own_n() -> None:
+    found = rates({"x": Measure(np.ones(40) * 0.3, np.ones(40) * 0.6, n=40)}, np.arange(40), seed=0)["x"]
+    assert found["value"] == pytest.approx(0.5) and found["n"] == 40
 
 
 def test_a_negative_seed_is_refused() -> None:

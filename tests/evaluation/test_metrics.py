@@ -179,8 +179,8 @@ def test_the_report_of_another_protocol_keeps_the_default_numbers() -> None:
 
 
 def test_an_unknown_protocol_is_named_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="default, cogvlm-refcoco"):
-        protocol_named("grec")
+    with pytest.raises(InputError, match="default, cogvlm-refcoco, grec, coco"):
+        protocol_named("voc")
 
 
 def test_every_outcome_is_one_of_the_named_ones() -> None:

@@ -16,7 +16,7 @@ from grounding.evaluation.predict import check_history, check_images, fingerprin
 from grounding.evaluation.predictions import read_predictions
 from grounding.models.loading import LoadedModel
 from grounding.samples import Dataset
-from grounding.text import NOT_FOUND
+from grounding.text import NOT_FOUND, read_boxes
 from tests.evaluation.making import sample
 from tests.inference.scripted import tiny_model
 
@@ -39,6 +39,32 @@ def dataset(tmp_path: Path) -> Dataset:
 def run(tiny: LoadedModel, dataset: Dataset, out: Path, **more: Any) -> list[Any]:
     options = {"fingerprint": "f" * 64, "batch_size": 1, "max_new_tokens": 5, **more}
     return predict(tiny.model, tiny.processor, dataset, out, **options)
+
+
+@pytest.fixture
+def worded(dataset: Dataset) -> Dataset:
+    """Labels from a template that is none of the packaged ones."""
+    label = "Look, it: [[000,000,500,500]]!"
+    samples = [sample(number, [[0.0, 0.0, 100.0, 50.0]], label=label) for number in range(2)]
+    return replace(dataset, samples=[*samples, *dataset.samples[:1]])
+
+
+def test_constrained_answers_have_the_words_of_the_manifests_templates(
+    tiny: LoadedModel, worded: Dataset, tmp_path: Path
+) -> None:
+    own = replace(worded, answers={"en": ["Look, {phrase}: {boxes}!"]})
+    made = run(tiny, own, tmp_path / "out.jsonl", constrain=2, max_new_tokens=96)
+    allowed = ("[[", "Look, it: [[", NOT_FOUND["en"])
+    assert all(one.text.startswith(allowed) and not read_boxes(one.text).refusals for one in made)
+
+
+def test_labels_in_words_that_no_template_has_are_refused_with_constrain(
+    tiny: LoadedModel, worded: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"2 of 2 labels .* could have; the first is 'Look, it.* of sample 's0'"):
+        run(tiny, worded, tmp_path / "out.jsonl", constrain=2, max_new_tokens=96)
+    assert not list(tmp_path.glob("*.jsonl"))
+    run(tiny, worded, tmp_path / "out.jsonl")
 
 
 def killed_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grounding.errors import InputError
-from grounding.evaluation.predictions import Prediction, align, read_predictions, write_predictions
+from grounding.evaluation.predictions import Prediction, align, open_aligned, read_predictions, write_predictions
 from tests.evaluation.making import sample
 
 SAMPLES = [sample(number, []) for number in range(3)]
@@ -86,3 +86,17 @@ def test_missing_ones_may_be_allowed_and_others_never() -> None:
     assert [one is None for one in aligned] == [True, False, True]
     with pytest.raises(InputError, match="zebra"):
         align([Prediction(id="zebra", text="x")], SAMPLES, where="p", allow_missing=True)
+
+
+def test_predictions_that_stay_in_their_file_are_those_that_are_aligned(tmp_path: Path) -> None:
+    made = [Prediction(id=f"s{number}", text=f"text {number}") for number in (2, 0, 1)]
+    path = tmp_path / "p.jsonl"
+    write_predictions(path, made)
+    opened = open_aligned(path, SAMPLES)
+    assert list(opened) == align(made, SAMPLES, where="p") and opened[1] == made[2]
+    write_predictions(path, made[:2])
+    with pytest.raises(InputError, match="s1"):
+        open_aligned(path, SAMPLES)
+    some = open_aligned(path, SAMPLES, allow_missing=True)
+    assert list(some) == align(made[:2], SAMPLES, where="p", allow_missing=True)
+    assert some[1] is None and list(some[1:]) == [None, made[0]]

@@ -110,8 +110,40 @@ def test_padding_on_the_right_is_refused(tiny: LoadedModel, prompts: list[Encode
         tiny.model.generate(**batch, pixel_values=pixels, **GREEDY)
 
 
-def test_only_the_last_logits(tiny: LoadedModel, batch: dict[str, Tensor]) -> None:
-    full = tiny.model(**batch).logits
-    torch.testing.assert_close(tiny.model(**batch, logits_to_keep=1).logits, full[:, -1:])
+def test_a_result_as_a_tuple(tiny: LoadedModel, batch: dict[str, Tensor]) -> None:
     as_tuple = tiny.model(**batch, return_dict=False)
-    assert isinstance(as_tuple, tuple) and torch.equal(as_tuple[0], full)
+    assert isinstance(as_tuple, tuple) and torch.equal(as_tuple[0], tiny.model(**batch).logits)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("kept", [1, 5, 1000])
+def test_only_the_last_logits(tiny: LoadedModel, prompts: list[Encoded], pixels: Tensor, side: str, kept: int) -> None:
+    """They and the cache are those of the whole, however the rows are padded."""
+    inputs = {**tiny.processor.pad(prompts, side=side), "pixel_values": pixels}
+    full, last = tiny.model(**inputs), tiny.model(**inputs, logits_to_keep=kept)
+    torch.testing.assert_close(last.logits, full.logits[:, -kept:])
+    for one, other in zip(last.past_key_values.layers, full.past_key_values.layers, strict=True):
+        torch.testing.assert_close((one.keys, one.values), (other.keys, other.values))
+    states = tiny.model(**inputs, logits_to_keep=kept, output_hidden_states=True)
+    assert states.hidden_states[-1].shape[1] == full.logits.shape[1]
+    assert torch.equal(states.logits, full.logits[:, -kept:])
+
+
+def test_the_last_logits_behind_a_cache_and_of_branches(tiny: LoadedModel) -> None:
+    ids = torch.tensor([[1, 30, 31, 32, 33, 34]])
+    cache = tiny.model(ids[:, :2], use_cache=True).past_key_values
+    positions = torch.arange(2, 6)[None]
+    continued = tiny.model(ids[:, 2:], position_ids=positions, past_key_values=cache, logits_to_keep=2)
+    torch.testing.assert_close(continued.logits, tiny.model(ids).logits[:, -2:])
+    branches = {"branch_ids": torch.tensor([[0, 0, 1, 1, 2, 2]]), "use_cache": False}
+    last = tiny.model(ids, **branches, logits_to_keep=3).logits
+    torch.testing.assert_close(last, tiny.model(ids, **branches).logits[:, -3:])
+
+
+def test_the_last_layer_works_for_the_last_logits_alone(tiny: LoadedModel, batch: dict[str, Tensor]) -> None:
+    seen: list[tuple[int, int]] = []
+    for layer in tiny.model.model.layers:
+        layer.mlp.register_forward_hook(lambda _, inputs, __: seen.append((len(inputs[0]), inputs[1].vision)))
+    tiny.model(**batch, logits_to_keep=1)
+    assert seen[-1] == (len(batch["input_ids"]), 0)
+    assert all(tokens == int(batch["attention_mask"].sum()) and vision for tokens, vision in seen[:-1])

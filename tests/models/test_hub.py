@@ -13,6 +13,7 @@ import pytest
 from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 from torch import equal
 
+from grounding import pocket
 from grounding.errors import InputError
 from grounding.models import hub
 from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision, tokenizer_place
@@ -136,3 +137,16 @@ def test_a_folder_has_no_revision(checkpoint: Path) -> None:
 def test_every_failure_of_the_client_is_caught() -> None:
     for name in ("LocalEntryNotFoundError", "RepositoryNotFoundError", "GatedRepoError", "RevisionNotFoundError"):
         assert issubclass(getattr(huggingface_hub.errors, name), hub._FAILURES), name
+
+
+def test_pocket_is_the_embedded_checkpoint_unless_a_checkpoint_of_that_name_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    embedded = checkpoint_folder("pocket")
+    assert embedded == pocket.checkpoint_folder() and embedded.is_absolute() and not is_hub_name("pocket")
+    (tmp_path / "pocket").mkdir()
+    assert checkpoint_folder(Path("pocket")) == embedded, "a folder with something else in it"
+    (tmp_path / "pocket" / "config.json").touch()
+    assert checkpoint_folder("pocket") == Path("pocket")
+    assert checkpoint_folder(tmp_path / "pocket") == tmp_path / "pocket"

@@ -338,6 +338,17 @@ def test_broken_folders(checkpoint: Path, tmp_path: Path) -> None:
     refuse("no config.json")
 
 
+def test_a_truncated_shard_is_named(tiny: LoadedModel, checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    tiny.model.save_pretrained(checkpoint, max_shard_size="30KB")
+    shard = sorted(checkpoint.glob("model-*.safetensors"))[1]
+    whole = shard.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 5, 0):
+        shard.write_bytes(whole[:size])
+        with pytest.raises(InputError, match=rf"{shard.name} cannot be read .*: copy or download this file again"):
+            load_model(checkpoint, device="cpu")
+
+
 def test_memory_that_is_too_small(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError

@@ -51,6 +51,17 @@ def test_a_device_that_is_really_full(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [] and Path("/dev/full").exists()
 
 
+def test_the_temporary_name_is_nobodys_business_but_other_files_are_named(tmp_path: Path) -> None:
+    final, source = tmp_path / "run", tmp_path / "gone.txt"
+    for name in ("", "inner.bin"):
+        with pytest.raises(RunError) as raised, atomic_path(final) as temporary:
+            full = errno.ENOSPC
+            raise OSError(full, os.strerror(full), str(temporary / name))
+        assert str(raised.value).startswith(f"{final}: could not be written: No space left on device. What")
+    with pytest.raises(RunError, match=r"run: could not be written: .*gone\.txt"), atomic_path(final):
+        source.read_text()
+
+
 def test_a_folder_appears_whole_too_and_is_removed_whole(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "run") as temporary:
         temporary.mkdir()

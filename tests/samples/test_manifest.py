@@ -27,7 +27,8 @@ def test_a_manifest_is_read_as_written(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.json", FULL)
     assert read_manifest(tmp_path / "manifest.json") == FULL
     written = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
-    assert list(written) == ["image_root", "not_found", "counts", "refusals", "settings", "versions", "inputs"]
+    keys = ["image_root", "not_found", "answers", "counts", "refusals", "settings", "versions", "inputs"]
+    assert list(written) == keys
 
 
 def test_the_image_root_is_named_by_the_call_or_the_manifest_or_is_the_files_own_folder(tmp_path: Path) -> None:
@@ -41,8 +42,9 @@ def test_the_image_root_is_named_by_the_call_or_the_manifest_or_is_the_files_own
     assert read_dataset(data).not_found == FULL.not_found
     assert read_dataset(data, images=Path("elsewhere")).image_root == Path("elsewhere")
 
-    write_manifest(tmp_path / "manifest.json", Manifest(image_root="/data/images"))
+    write_manifest(tmp_path / "manifest.json", Manifest(image_root="/data/images", answers={"en": ["at {boxes}"]}))
     assert read_dataset(data).image_root == Path("/data/images")
+    assert read_dataset(data).answers == {"en": ["at {boxes}"]}
 
 
 def test_keys_that_others_add_to_a_manifest_do_no_harm(tmp_path: Path) -> None:
@@ -58,6 +60,8 @@ def test_keys_that_others_add_to_a_manifest_do_no_harm(tmp_path: Path) -> None:
         ({"image_root": ".", "not_found": {"en": 1}}, "`not_found[...]`: expected `str`"),
         ({"image_root": ".", "not_found": {"en": "..."}}, "`not_found.en` is '...'"),
         ({"image_root": ".", "not_found": {"fr": "rien"}}, "`not_found` has 'fr'; allowed are en, zh"),
+        ({"image_root": ".", "answers": {"fr": ["{boxes}"]}}, "`answers` has 'fr'; allowed are en, zh"),
+        ({"image_root": ".", "answers": {"en": ["it is there"]}}, "`answers.en` has 'it is there'; {boxes} is needed"),
         ([], "expected `object`"),
     ],
 )

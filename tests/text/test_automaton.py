@@ -40,6 +40,15 @@ def accepts(machine: Automaton, text: str) -> bool:
     return machine.may_end(machine.step(machine.start, text.encode()))
 
 
+def test_the_words_of_a_label_are_allowed_or_not_whatever_its_boxes() -> None:
+    machine = answer_automaton([Wording("{phrase}", "{phrase} is at {boxes}.")], "dog", [NOT_FOUND["en"]], 1)
+    three = "[[001,002,003,004;001,002,003,005;001,002,003,006]]"
+    for label in (three, f"dog is at {three}.", NOT_FOUND["en"], "somewhere"):
+        assert machine.has_words_of(label), label
+    for label in (f"dog is at {three}", f"cat is at {three}.", f"Here: {three}"):
+        assert not machine.has_words_of(label), label
+
+
 def walk(machine: Automaton, rng: random.Random, most: int = 2000) -> str:
     """A random answer: any byte that may come next, the end with some chance where it may."""
     state, written = machine.start, bytearray()

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from grounding.errors import InputError
+from grounding.samples import TASKS
 from grounding.text import (
+    NO_MORE,
     NOT_FOUND,
     Wording,
+    fill_all,
     fill_answer,
+    fill_presence,
     fill_prompt,
     is_not_found,
     load_wordings,
@@ -111,10 +115,67 @@ def test_picking_goes_by_the_callers_generator_and_reaches_all() -> None:
     assert set(drawn) == set(wordings)
 
 
+OTHERS = [task for task in tasks() if task != "phrase_to_boxes"]
+
+
+@pytest.mark.parametrize("task", OTHERS)
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_other_task_has_wordings_in_its_language(task: str, lang: str) -> None:
+    wordings = load_wordings(task, lang)
+    assert len(wordings) >= 5
+    assert len({wording.prompt for wording in wordings}) == len(wordings)
+    for wording in wordings:
+        assert wording.prompt[-1] in {"en": '.?"', "zh": "。？”"}[lang]
+        assert bool(re.search(r"[\u4e00-\u9fff]", wording.prompt)) == (lang == "zh")
+        assert ("{boxes}" in wording.answer) == ("[[x0,y0,x1,y1]]" in wording.prompt)
+        filled = fill_prompt(wording, "dog", boxes_text="[[001,002,003,004]]")
+        assert not re.search(r"[{}]", filled + fill_answer(wording, "dog", "[[001,002,003,004]]"))
+        for said in re.findall(r"“(没有[^”]*)”|\"(There [^\"]*)\"", wording.prompt):
+            assert NO_MORE[lang] in said
+
+
+def test_the_answers_that_are_no_boxes_are_no_not_found_sentence() -> None:
+    for lang in LANGUAGES:
+        assert read_boxes(NO_MORE[lang]).refusals[0].reason == "no_box"
+        for wording in load_wordings("presence", lang):
+            answers = [fill_presence(wording, "dog", present) for present in (True, False)]
+            assert len(set(answers)) == 2 and not any(map(is_not_found, answers))
+
+
+def test_everything_at_once_reads_back_class_by_class() -> None:
+    for lang in LANGUAGES:
+        for wording in load_wordings("all_to_boxes", lang):
+            texts = {"dog": write_boxes(TWO, (100, 100)).text, "一只猫": write_boxes(ONE, (100, 100)).text}
+            reading = read_boxes(fill_all(wording, texts, lang))
+            assert reading.groups.tolist() == [0, 0, 1] and not reading.refusals
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "said"),
+    [
+        ("next_box", "Find {phrase}.", "no {boxes}"),
+        ("box_to_phrase", "What is this?", "no {boxes}"),
+        ("box_to_phrase", "What is {boxes}? => {phrase} {phrase}", "{phrase} exactly once"),
+        ("box_to_phrase", "What {phrase} is {boxes}?", "the prompt holds '{phrase}'"),
+        ("all_to_boxes", "List all.", "no answer"),
+        ("all_to_boxes", "List all. => {boxes}", "{phrase} exactly once"),
+        ("presence", "Is {phrase} there?", "no answer"),
+        ("presence", "Is {phrase} there? => Yes.", "must be two"),
+        ("presence", "Is {phrase} there? => Yes. | {boxes}", "the answer holds '{boxes}'"),
+    ],
+)
+def test_a_wrong_line_of_another_task_is_named(tmp_path: Path, task: str, line: str, said: str) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        load_wordings(task, "en", file)
+    assert str(raised.value).startswith(f"{file}:1: ") and said in str(raised.value)
+
+
 def test_an_unknown_task_or_language_is_told_what_there_is() -> None:
-    assert tasks() == ("phrase_to_boxes",)
-    with pytest.raises(InputError, match=r"'next_box'.*phrase_to_boxes"):
-        load_wordings("next_box", "en")
+    assert set(tasks()) == {*TASKS} - {"caption_with_boxes", "text"}
+    with pytest.raises(InputError, match=r"'next_bok'.*phrase_to_boxes"):
+        load_wordings("next_bok", "en")
     with pytest.raises(InputError, match=r"'fr'.*en, zh"):
         load_wordings("phrase_to_boxes", "fr")
     with pytest.raises(InputError, match=r"'fr'.*en, zh"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from grounding.errors import ManyErrors
+from grounding.errors import InputError, ManyErrors
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.tokenizers import train_tokenizer
 from grounding.samples import Dataset, Sample, read_dataset
@@ -105,6 +105,29 @@ def test_all_faults_at_once_and_a_broken_image_once(good: Dataset, processor: Co
     with pytest.raises(ManyErrors) as caught:
         check(broken, processor, decode_images=False)
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("budgets", "message"),
+    [
+        (
+            {"max_label_tokens": 3},
+            r"data\.max_label_tokens: no label fits into 3 tokens: .* Set it to {longest} or more",
+        ),
+        ({"max_positions": 7}, r"no sample fits into the model's 7 positions: the shortest takes \d+"),
+        (
+            {"pack_tokens": 9},
+            r"training\.pack_tokens: no sample fits into 9 tokens: the shortest takes \d+.*leave it out",
+        ),
+    ],
+)
+def test_a_budget_that_no_sample_fits_is_the_budgets_fault(
+    good: Dataset, processor: CogVLMProcessor, budgets: dict[str, int], message: str
+) -> None:
+    longest = check(good, processor).label_max
+    with pytest.raises(InputError, match=message.format(longest=longest)) as caught:
+        check(good, processor, **budgets)
+    assert not isinstance(caught.value, ManyErrors)
 
 
 def test_files_are_looked_for_without_decoding(good: Dataset, processor: CogVLMProcessor, tmp_path: Path) -> None:

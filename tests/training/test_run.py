@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from grounding.errors import RunError
 from grounding.models.loading import load_model
 from grounding.settings import read_settings
+from grounding.training.build import with_row_budget
 from grounding.training.run import run
 from grounding.training.trainer import GroundingTrainer
 from tests.training.conftest import MakeSettings
@@ -66,7 +67,8 @@ def test_full_training_learns_and_leaves_a_checkpoint_in_the_published_layout(ma
     loaded = load_model(found.result, device="cpu")
     assert loaded.processor.image_size == 28
     assert same_bits(dict(loaded.model.state_dict()), weights(found.result))
-    assert read_settings(Path(settings.output) / "settings.yaml") == settings
+    kept = read_settings(Path(settings.output) / "settings.yaml")
+    assert kept == with_row_budget(settings, loaded.processor) and kept.training.pack_tokens == 2048
     text = "\n".join(said)
     for expected in (
         "(100.00%)",

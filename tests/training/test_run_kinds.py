@@ -77,6 +77,30 @@ def test_lora_on_quantised_weights_learns(make_settings: MakeSettings, base: Pat
     assert curve[-1] < curve[0]
 
 
+def test_a_run_at_another_image_size_keeps_it_with_its_adapter(make_settings: MakeSettings, base: Path) -> None:
+    said: list[str] = []
+    settings = make_settings(**lora(base, image_size=56), training={"max_steps": 1})
+    found = run(settings, say=said.append)
+    assert any("Tokens: 18 an image" in line for line in said)
+    loaded = load_model(base, adapter=found.result, device="cpu")
+    assert loaded.processor.image_size == 56 and loaded.warnings == ()
+    assert read_settings(Path(settings.output) / "settings.yaml").training.pack_tokens == 2048
+    checkpoint = Path(settings.output) / "checkpoints" / "checkpoint-1"
+    assert load_model(base, adapter=checkpoint, device="cpu").processor.image_size == 56
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_interpolated_positions_learn_only_where_all_weights_do(
+    make_settings: MakeSettings, base: Path, method: str
+) -> None:
+    changes = lora(base, image_size=56, dtype="bfloat16")
+    settings = make_settings(**(changes if method == "lora" else {"model": changes["model"]}))
+    model = make_trainable(make_model(settings, [], None)[0], settings)
+    (positions,) = [one for name, one in model.named_parameters() if name.endswith("position_embedding.weight")]
+    assert positions.requires_grad == (method == "full") and len(positions) == 17
+    assert positions.dtype == (torch.float32 if method == "full" else torch.bfloat16)
+
+
 def test_quantised_training_keeps_tower_embeddings_and_head_in_bfloat16(
     make_settings: MakeSettings, base: Path
 ) -> None:

@@ -16,7 +16,7 @@ from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.training.build import training_arguments
 from grounding.training.run import run
-from grounding.training.spread import share_buffers, spreads_weights
+from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from tests.training.conftest import MakeSettings
 
 
@@ -31,6 +31,16 @@ def test_what_spread_weights_cannot_do_is_refused(make_settings: MakeSettings, m
     )
     with pytest.raises(InputError, match=r"model\.quantization: .*torchrun"):
         run(quantised, say=lambda _: None)
+    with pytest.raises(InputError, match=r"model\.image_size: .*position embeddings"):
+        check_launcher(make_settings(model={"image_size": 42}))
+    alone = make_settings(evaluation={"samples": 0}, training={"optimizer": "muon"})
+    with pytest.raises(InputError, match=r"training\.optimizer: muon works on whole matrices"):
+        check_launcher(alone)
+    monkeypatch.delenv("ACCELERATE_USE_FSDP")
+    check_launcher(alone)
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match=r"training\.optimizer"):
+        check_launcher(alone)
 
 
 def test_buffers_are_taken_out_of_what_is_spread() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from grounding.errors import InputError
 from grounding.evaluation.evaluate import Evaluation
-from grounding.evaluation.report.rows import sample_rows
+from grounding.evaluation.report.rows import DIGITS, rows_of
 from grounding.samples import Sample, open_image
 
 THUMBNAIL = 360  # pixels of the longer side
@@ -95,14 +95,13 @@ def make_cards(
         folder: of the report; thumbnails that do not go into the page are written below it.
         progress: called with 1 for each card.
     """
-    rows = [row for row in sample_rows(evaluation) if row["status"] is not None]
-    order = sorted(range(len(rows)), key=lambda n: (rows[n]["quality"], SEVERITY.index(rows[n]["outcome"]), n))[:most]
+    severity = np.array([SEVERITY.index(outcome) for outcome in evaluation.outcome], dtype=np.int64)
+    order = np.lexsort((severity, np.round(evaluation.scored.quality, DIGITS)))[:most].tolist()
     thumbnails = Thumbnails()
     cards = []
-    for number in order:
-        sample = evaluation.scored.truth.samples[number]
-        key, lack = _thumbnail(sample, image_root, folder, thumbnails, follow_links)
-        cards.append(Card(sample, rows[number], _shapes(evaluation, number, rows[number]), key, lack))
+    for number, (sample, row) in zip(order, rows_of(evaluation, order), strict=True):
+        key, lack = add_thumbnail(sample, image_root, folder, thumbnails, follow_links)
+        cards.append(Card(sample, row, _shapes(evaluation, number, row), key, lack))
         if progress:
             progress(1)
     return cards, thumbnails
@@ -112,20 +111,20 @@ def _shapes(evaluation: Evaluation, number: int, row: dict[str, Any]) -> tuple[S
     scored = evaluation.scored
     first = int(np.searchsorted(scored.truth.box_sample, number))
     found = scored.found[first : first + len(row["true_px"])]
-    shapes = [_shape(box, "ignore") for box in row["ignore_px"]]
-    shapes += [_shape(box, "true", alone=not hit) for box, hit in zip(row["true_px"], found, strict=True)]
+    shapes = [box_shape(box, "ignore") for box in row["ignore_px"]]
+    shapes += [box_shape(box, "true", alone=not hit) for box, hit in zip(row["true_px"], found, strict=True)]
     for box, matched, left_out in zip(row["boxes_px"], row["matched"], row["left_out"], strict=True):
         hit = matched is not None and bool(found[matched])
-        shapes.append(_shape(box, "answered", alone=not hit, left_out=left_out))
+        shapes.append(box_shape(box, "answered", alone=not hit, left_out=left_out))
     return tuple(shapes)
 
 
-def _shape(xyxy_px: list[float], kind: str, **flags: bool) -> Shape:
+def box_shape(xyxy_px: list[float], kind: str, **flags: bool) -> Shape:
     x0, y0, x1, y1 = xyxy_px
     return Shape(round(x0, 1), round(y0, 1), round(x1 - x0, 1), round(y1 - y0, 1), kind, **flags)
 
 
-def _thumbnail(
+def add_thumbnail(
     sample: Sample, image_root: Path, folder: Path, thumbnails: Thumbnails, follow_links: bool
 ) -> tuple[str | None, str | None]:
     """(key of the sample's thumbnail, None), made once per image and frame; (None, why) where there is none."""

@@ -18,6 +18,8 @@ HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
         "One object asked for",
         (
             ("acc_50", "Accuracy at IoU 0.5", "the answer's first box reaches IoU 0.5", False),
+            ("acc_75", "Accuracy at IoU 0.75", "the same at 0.75", False),
+            ("acc_90", "Accuracy at IoU 0.9", "the same at 0.9", False),
             ("acc_50_95", "Accuracy, 0.5 to 0.95", "mean of that over ten thresholds", False),
         ),
     ),
@@ -25,9 +27,19 @@ HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
         "Boxes",
         (
             ("mean_iou", "Mean IoU", "of each true box with the box matched to it; 0 where none is", False),
+            ("median_iou", "Median IoU", "the middle one of these IoUs", False),
+            ("of_ceiling", "IoU of what the grid allows", "sum of these IoUs over that of a perfect answer", False),
             ("precision_50", "Precision", "of the answered boxes, those on a true one", False),
             ("recall_50", "Recall", "of the true boxes, those found", False),
             ("f1_50", "F1", "both at once", False),
+        ),
+    ),
+    (
+        "How many boxes",
+        (
+            ("counting.exact", "Counted right", "as many boxes as there are; absent: not found", False),
+            ("duplicates.rate", "Duplicates", "of the answered boxes, those on a true box found already", True),
+            ("runaway.rate", "Ran away", "more than 20 boxes beyond the true ones", True),
         ),
     ),
     (
@@ -48,6 +60,7 @@ HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
             ("not_found.f1", "Not found: F1", "both at once", False),
             ("hallucination_rate", "Invented", "absent, but answered with boxes", True),
             ("miss_rate", "Missed", "present, but answered \u201cnot found\u201d", True),
+            ("t_acc", "Tried (T-acc.)", "present, and answered with a box", False),
         ),
     ),
     (
@@ -113,6 +126,10 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
             f"{thousands(constrained)} answers were constrained (--constrain): nothing that cannot be read could be "
             "said, so the share of unparsable answers tells nothing about the model."
         )
+    said += report.get("answers", {}).get("warnings", [])
+    dialect = report.get("dialect", {"name": "cogvlm"})
+    if dialect["name"] != "cogvlm":
+        said.append(f"The answers were read as {dialect['name']} writes boxes: {dialect['form']}.")
     if report["protocol"]["name"] != "default":
         changes = " ".join(report["protocol"]["changes"])
         said.append(f"Measured by the protocol \u201c{report['protocol']['name']}\u201d. {changes}")

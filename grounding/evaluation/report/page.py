@@ -18,6 +18,7 @@ from markupsafe import Markup
 from grounding.evaluation.breakdowns import MEDIUM_BELOW, SMALL_BELOW
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import MISSING
+from grounding.evaluation.report.analysis import analysis
 from grounding.evaluation.report.gallery import FILES, Card, Thumbnails
 from grounding.evaluation.report.headline import (
     PERFECT,
@@ -39,7 +40,9 @@ PART_COLUMNS = {
     "size": ("recall_50", "mean_iou", "acc_50", "grid_ceiling"),
     "lang": ("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50", "not_found.recall", "miss_rate"),
 }
-PART_COLUMNS["task"] = PART_COLUMNS["lang"]
+PART_COLUMNS["task"] = PART_COLUMNS["targets"] = PART_COLUMNS["lang"]
+PART_COLUMNS["aspect"] = PART_COLUMNS["size"]
+BY_BOX = ("size", "aspect")
 SHORT_NAMES = {
     "grec_50": "fully right",
     "acc_50": "acc. 0.5",
@@ -67,19 +70,11 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         cards: worst first.
         thumbnails: those inside go into the page, the others are named.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
-    script = _packaged("report.js")
+    script = packaged("report.js")
     # Only this script runs, whatever a phrase or an answer may hold.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     keys = {key: number for number, key in enumerate([*thumbnails.inside, *thumbnails.beside])}
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         report=report,
         metrics=report["metrics"],
         headline=headline_rows(report),
@@ -87,6 +82,7 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         columns=list(beside(report)),
         PERFECT=PERFECT,
         parts=part_tables(report),
+        analysis=analysis(report),
         outcomes=[{"name": name, "words": OUTCOMES[name], "n": n} for name, n in report["outcomes"].items() if n],
         outcome_words=OUTCOMES,
         reason_words=REASON_WORDS,
@@ -99,19 +95,39 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         thumbnails=thumbnails,
         number_of=keys,
         files=FILES,
-        style=Markup(_packaged("report.css")),
+        style=Markup(packaged("report.css")),
         script=Markup(script),
         script_hash=digest,
     )
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    return environment.get_template(name)
+
+
 def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The breakdowns that say something: classes and sizes always, languages and tasks where there are several."""
-    headings = {"class": "By class", "size": "By size of the true box", "lang": "By language", "task": "By task"}
+    """The breakdowns that say something: classes, sizes and shapes always, the others where there are several."""
+    headings = {
+        "class": "By class",
+        "size": "By size of the true box",
+        "aspect": "By width to height of the true box",
+        "targets": "By number of true boxes",
+        "lang": "By language",
+        "task": "By task",
+    }
     tables = []
     for kind, heading in headings.items():
         parts = report["breakdowns"][kind]
-        if (kind in ("lang", "task") and len(parts) < 2) or not parts:
+        if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
             continue
         rows = [
             {
@@ -129,6 +145,7 @@ def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "heading": heading,
                 "columns": [SHORT_NAMES[key] for key in PART_COLUMNS[kind]],
                 "rows": rows,
+                "by_box": kind in BY_BOX,
             }
         )
     return tables
@@ -144,5 +161,6 @@ def figure(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _packaged(name: str) -> str:
+def packaged(name: str) -> str:
+    """A file of the templates as it is."""
     return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")

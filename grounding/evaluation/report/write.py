@@ -16,12 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from grounding import __version__
 from grounding.errors import RunError
 from grounding.evaluation.evaluate import Evaluation
 from grounding.evaluation.intervals import FEW, RESAMPLES
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import STATUSES
+from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.report.gallery import FILES, Thumbnails, make_cards
 from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
@@ -66,8 +69,7 @@ def write_report(
                 evaluation, image_root, staging, most=cards, follow_links=follow_links, progress=progress
             )
             report = summarise(evaluation, about, shown=len(shown), thumbnails=thumbnails)
-            with (staging / "samples.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in sample_rows(evaluation))
+            write_rows(staging / "samples.jsonl", evaluation)
             text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
             (staging / "report.json").write_text(text, encoding="utf-8", newline="\n")
             (staging / "report.html").write_text(
@@ -81,26 +83,39 @@ def write_report(
     return report
 
 
+def write_rows(path: Path, evaluation: Evaluation) -> None:
+    """One line a sample, as they are made."""
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        file.writelines(encoder.encode(row) + b"\n" for row in sample_rows(evaluation))
+
+
 def summarise(
     evaluation: Evaluation, about: Mapping[str, Any], *, shown: int = 0, thumbnails: Thumbnails | None = None
 ) -> dict[str, Any]:
     """What report.json holds."""
     thumbnails = Thumbnails() if thumbnails is None else thumbnails
-    samples = evaluation.samples
+    samples, predictions = evaluation.samples, Counter(map(_kind, evaluation.predictions))
     outcomes = Counter(evaluation.outcome)
     statuses = Counter(evaluation.scored.status.tolist())
     versions = {"python": platform.python_version(), "grounding": __version__}
     versions |= {name: version(name) for name in LIBRARIES}
     return {
         "metrics": evaluation.metrics,
-        "constrained_predictions": sum(one is not None and one.constrained for one in evaluation.predictions),
-        "missing_predictions": sum(prediction is None for prediction in evaluation.predictions),
+        "constrained_predictions": predictions["constrained"],
+        "missing_predictions": predictions["missing"],
         "protocol": {"name": evaluation.protocol.name, "changes": list(evaluation.protocol.changes)},
+        "dialect": {"name": evaluation.dialect.name, "form": evaluation.dialect.form},
         "default_metrics": evaluation.default_metrics,
         "perfect_answers": evaluation.perfect,
         "statuses": {name: statuses[name] for name in STATUSES},
         "outcomes": {name: outcomes[name] for name in OUTCOMES},
         "breakdowns": evaluation.breakdowns,
+        "place_map": evaluation.place_map,
+        "mistakes": evaluation.mistakes,
+        "confusion": evaluation.confusion,
+        "average_precision": evaluation.average_precision,
+        "calibration": evaluation.calibration,
         "other_tasks": evaluation.other_tasks,
         "curve": evaluation.curve,
         "histogram": evaluation.histogram,
@@ -124,6 +139,13 @@ def summarise(
         },
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _kind(prediction: Prediction | None) -> str:
+    """Missing, constrained or free."""
+    if prediction is None:
+        return "missing"
+    return "constrained" if prediction.constrained else "free"
 
 
 def _put_in_place(staging: Path, out: Path) -> None:

@@ -5,6 +5,7 @@ Takes tensors only; knows nothing of tokenizers, prompts, files or boxes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,12 +60,15 @@ class CogVLMModel(CogVLMPreTrainedModel):
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         read: Tensor | None = None,
+        last_columns: int = 0,
     ) -> BaseModelOutputWithPast:
         """As `CogVLMForCausalLM.forward`; `last_hidden_state` is float[B, T, D] after the final norm.
 
         Args:
             read: int64[M], the places (row * T + column) whose last state is wanted: the last layer then works out only
                 these, no layer what none of them sees, and `last_hidden_state` is float[M, D].
+            last_columns: only the last states of so many columns are wanted, 0: of all. The last layer then works out
+                only these, of the others no more than keys and values, and `last_hidden_state` is float[B, C, D].
         """
         embeddings = self._embed(input_ids, inputs_embeds, token_type_ids, pixel_values)
         rows, columns = embeddings.shape[:2]
@@ -92,7 +96,7 @@ class CogVLMModel(CogVLMPreTrainedModel):
         keep_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         states: list[Tensor] = []
         tokens = layout.to_tokens(embeddings)
-        readers, reading = _readers(layout, read)
+        readers, arrange = _readers(layout, read, 0 if keep_states else last_columns, tokens.device)
         for number, layer in enumerate(self.layers, start=1):
             if keep_states:
                 states.append(layout.to_rows(tokens))
@@ -102,8 +106,7 @@ class CogVLMModel(CogVLMPreTrainedModel):
             tokens = layer(
                 tokens, layout=layout, rope=rope, sight=sight, past_key_values=past_key_values, readers=wanted
             )
-        hidden = self.norm(tokens)
-        hidden = layout.to_rows(hidden) if reading is None else hidden.index_select(0, reading)
+        hidden = arrange(self.norm(tokens))
         return BaseModelOutputWithPast(
             last_hidden_state=hidden,
             past_key_values=past_key_values,
@@ -168,12 +171,17 @@ def _real_tokens(attention_mask: Tensor | None, branch_ids: Tensor | None, colum
     return attention_mask[:, -columns:].bool()
 
 
-def _readers(layout: TokenLayout, read: Tensor | None) -> tuple[Readers | None, Tensor | None]:
-    """The tokens at the places that are read, each once, and for every place the number of its reader."""
-    if read is None:
-        return None, None
-    tokens, reading = layout.index_of(read).unique(return_inverse=True)
-    return Readers(tokens, int((tokens < layout.vision).sum())), reading
+def _readers(
+    layout: TokenLayout, read: Tensor | None, last_columns: int, device: torch.device
+) -> tuple[Readers | None, Callable[[Tensor], Tensor]]:
+    """The tokens whose last state is wanted, each once, None for all; and what makes the result of a list of them."""
+    if read is not None:
+        tokens, reading = layout.index_of(read).unique(return_inverse=True)
+        return Readers(tokens, int((tokens < layout.vision).sum())), lambda states: states.index_select(0, reading)
+    if 0 < last_columns < layout.columns:
+        readers, kept = layout.last_columns(last_columns, device)
+        return readers, kept.to_rows
+    return None, layout.to_rows
 
 
 def _only_on_the_right(real: Tensor) -> bool:
@@ -243,7 +251,7 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             label_logits_only: work out logits only where they predict a label: float32[M, V] in row order.
             num_items_in_batch: label tokens of the global batch, by which the summed loss is divided; the label
                 tokens of this call when left out.
-            logits_to_keep: only the last so many columns; 0 for all.
+            logits_to_keep: without labels, logits of the last so many columns only, [B, C, V]; 0 for all.
 
         Returns:
             `loss` float32 or None, `logits` float32[B, T, V], `past_key_values` and, when asked for, `hidden_states`:
@@ -273,6 +281,7 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             use_cache=False if use_cache is None and labels is not None else use_cache,
             output_hidden_states=output_hidden_states,
             read=read if label_logits_only else None,
+            last_columns=logits_to_keep if labels is None else 0,
         )
         hidden, loss = output.last_hidden_state, None
         if labels is None:

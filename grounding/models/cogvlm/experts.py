@@ -67,6 +67,15 @@ class TokenLayout(NamedTuple):
             raise ValueError("a label stands right behind padding, where nothing predicts it")
         return found
 
+    def last_columns(self, count: int, device: torch.device) -> tuple[Readers, TokenLayout]:
+        """The tokens in the last so many columns as readers, and the layout of a list of them in [B, count] places."""
+        places = torch.arange(self.rows * self.columns, device=device) if self.order is None else self.order
+        column = places % self.columns - (self.columns - count)
+        tokens = (column >= 0).nonzero().squeeze(1)
+        readers = Readers(tokens, int((tokens < self.vision).sum()))
+        order = (places // self.columns * count + column)[tokens]
+        return readers, TokenLayout(self.rows, count, readers.vision, order)
+
 
 class Readers(NamedTuple):
     """The tokens whose last state is read: in the last layer only they need more than a key and a value.

@@ -22,6 +22,7 @@ from grounding.errors import InputError
 from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.models.cogvlm.config import TEMPLATES
 from grounding.models.cogvlm.positions import LANGUAGE, VISION
+from grounding.models.json_files import read_json
 from grounding.models.tokenizers import load_tokenizer
 
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -218,10 +219,7 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
     file = own if own.is_file() else checkpoint
     if not file.is_file():
         raise InputError(f"there is no {_SETTINGS_FILE} and no config.json in this folder.", where=str(folder))
-    try:
-        settings = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"this is no valid JSON ({error}).", where=str(file)) from error
+    settings = read_json(file)
     if file == checkpoint:
         tower = settings.get("vision_config") or {}
         settings = {**tower, "template_version": settings.get("template_version", "base")}

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from data_tools.readers.coco import find_instances, guess_image_root, load_coco, open_coco, read_coco
+from data_tools.readers.coco import open_coco, read_coco
+from data_tools.readers.coco_file import find_instances, load_coco
+from data_tools.readers.image_files import guess_image_root
 from data_tools.records import Record, Tally
 from grounding.errors import InputError
 from tests.data_tools.annotated import coco_box, coco_file, coco_image, image
@@ -43,7 +45,8 @@ def test_boxes_become_corners_in_the_order_of_the_file(tmp_path: Path) -> None:
         (coco_box(1, 1, [1, 1, math.inf, 5]), "not_finite", {"cat"}),
         (coco_box(1, 1, [1e308, 1, 1e308, 5]), "not_finite", {"cat"}),
         (coco_box(1, 1, None), "missing_box", {"cat"}),
-        ({"image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}, "missing_box", {"cat"}),
+        (coco_box(1, 1, None, segmentation=[[1, 1, 9]]), "unreadable_mask", {"cat"}),
+        (coco_box(1, 1, None, segmentation=[[1, 1, 9, 1, 9, math.nan]]), "not_finite", {"cat"}),
         (coco_box(1, 1, [1, 1, 3]), "malformed_box", {"cat"}),
         (coco_box(1, 1, ["1", 1, 3, 5]), "malformed_box", {"cat"}),
         (coco_box(1, 1, [1, 1, 3, 5], iscrowd="yes"), "malformed_annotation", {"cat"}),

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from grounding.errors import RunError
 from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.metrics import OUTCOMES
+from grounding.evaluation.parse import judge
+from grounding.evaluation.predictions import Prediction, open_aligned, write_predictions
 from grounding.evaluation.report import gallery, write
 from grounding.evaluation.report.headline import warnings
 from grounding.evaluation.report.page import SIZE_WORDS, visible
 from grounding.evaluation.report.write import write_report
-from grounding.samples import Sample
+from grounding.samples import Sample, open_samples, write_samples
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, predictions, random_set, sample
 
 ABOUT = {
@@ -204,6 +207,50 @@ def test_only_words_to_score_is_a_page_too(tmp_path: Path) -> None:
     _, page = make(tmp_path / "out", [sample(0, None, task="presence")], ["no"], tmp_path)
     assert "No sample asks for boxes" in page.text and "presence" in page.text
     assert not page.having("article")
+
+
+def test_the_page_says_why(tmp_path: Path) -> None:
+    cat, dog = [20.0, 10.0, 60.0, 50.0], [100.0, 40.0, 160.0, 90.0]
+    samples = [sample(0, [cat], image="a.png", category=EVIL), sample(1, [dog], image="a.png", category="dog")]
+    texts: list[str | None] = [boxes_text(dog), boxes_text(dog, dog)]
+    report, page = make(tmp_path / "out", samples, texts, tmp_path)
+    assert {"mistakes", "places", "scores"} <= {attrs["id"] for attrs in page.having("section")}
+    assert report["mistakes"]["wrong_object"]["n"] == report["mistakes"]["duplicate"]["n"] == 1
+    assert report["confusion"]["pairs"][0]["asked"] == EVIL and not page.having("img")
+    assert report["place_map"]["recall_50"][3][3]["value"] == 1.0
+    assert "No average precision and no calibration: 2 of 2 answers with boxes carry no scores" in page.text
+    assert {"size", "aspect", "targets"} <= set(report["breakdowns"])
+
+
+def test_the_page_shows_what_scores_are_worth(tmp_path: Path) -> None:
+    samples, texts = random_set(3, 40)
+    given = predictions(*texts)
+    scored = [
+        None if one is None else replace(one, scores=[-0.1 * (number % 7)] * len(judge(one.text).xyxy_grid) or None)
+        for number, one in enumerate(given)
+    ]
+    report = write_report(tmp_path / "out", evaluate(samples, scored), image_root=tmp_path, about=ABOUT)
+    page = Elements((tmp_path / "out/report.html").read_text(encoding="utf-8"))
+    assert "Average precision (pycocotools)" in page.text and "Expected calibration error" in page.text
+    assert report["average_precision"]["ap_50"]["value"] > 0.1
+    assert f"{100 * report['average_precision']['ap_50']['value']:.1f}" in page.text
+
+
+def test_samples_that_stay_in_their_files_make_the_same_report(tmp_path: Path) -> None:
+    samples, texts = random_set(5, 30)
+    samples.append(sample(30, None, task="presence", label="yes", category=None))
+    given = [Prediction(id=one.id, text=text or "") for one, text in zip(samples, [*texts, "yes"], strict=True)]
+    write_samples(tmp_path / "data.jsonl", samples)
+    write_predictions(tmp_path / "answers.jsonl", given)
+    left = open_samples(tmp_path / "data.jsonl")
+    made = []
+    for name, evaluation in {
+        "memory": evaluate(samples, given),
+        "files": evaluate(left, open_aligned(tmp_path / "answers.jsonl", left)),
+    }.items():
+        report = write_report(tmp_path / name, evaluation, image_root=tmp_path, about=ABOUT, cards=7)
+        made.append(({**report, "made": None}, (tmp_path / name / "samples.jsonl").read_bytes()))
+    assert made[0] == made[1]
 
 
 def test_parts_are_shown_where_there_are_several(tmp_path: Path) -> None:

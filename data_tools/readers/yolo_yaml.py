@@ -1,0 +1,143 @@
+"""The data.yaml of a YOLO folder: class names, and which images are in which split. Knows no label and no image file.
+
+`path`, `train`, `val` and `test` are often written on another machine. A folder is looked for where they say, then
+below the folder of the data.yaml; what was taken is told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from data_tools.entries import class_name, clean_name
+from data_tools.readers.documents import read_bytes
+from grounding.errors import InputError
+
+SPLITS = (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test"))
+FIX = "Write `path: .`, `train: images/train`, `val: images/val` and `names: {0: cat, 1: dog}`."
+
+
+class Part(NamedTuple):
+    """One split: folders below the root, and (place, line) of the lists of images that it names."""
+
+    split: str
+    folders: tuple[str, ...]
+    lines: tuple[tuple[str, str], ...]
+
+
+class DataYaml(NamedTuple):
+    """A data.yaml: `names` by the class number as it stands in label files, `keypoints` where `kpt_shape` is stated."""
+
+    path: Path
+    content: bytes
+    root: Path
+    names: Mapping[str, str]
+    keypoints: bool
+    parts: tuple[Part, ...]
+    told: str
+
+
+def find_data_yaml(source: Path) -> Path | None:
+    """The file itself, or the one YAML file with `names` in a folder; None where there is none."""
+    if source.is_file():
+        return source if source.suffix in (".yaml", ".yml") else None
+    candidates = [path for pattern in ("*.yaml", "*.yml") for path in sorted(source.glob(pattern))]
+    named = [path for path in candidates if isinstance(_load(path), dict) and "names" in _load(path)]
+    return named[0] if len(named) == 1 else next((path for path in named if path.stem == "data"), None)
+
+
+def load_data_yaml(source: Path, images: Path | None) -> DataYaml:
+    """The data.yaml behind a SOURCE. `images`, where given, stands in the place of its `path`. Raises InputError."""
+    path = find_data_yaml(source)
+    if path is None:
+        raise InputError("a YOLO folder has one data.yaml with `names`; there is none", where=str(source), fix=FIX)
+    document = _load(path)
+    if not isinstance(document, dict) or not isinstance(document.get("names"), dict | list):
+        raise InputError("`names` must list the classes", where=str(path), fix=FIX)
+    bases = [images] if images else _bases(path, document)
+    found = {split: list(_places(document[key], bases)) for key, split in SPLITS if document.get(key)}
+    missing = [f"{split}: {where}" for split, places in found.items() for where, there in places if there is None]
+    there = {split: [place for _, place in places if place is not None] for split, places in found.items()}
+    if not any(there.values()):
+        raise InputError(
+            f"no folder or list of images is there: {', '.join(missing) or 'no train, val or test is named'}",
+            where=str(path),
+            fix=FIX,
+        )
+    root = _common([place for places in there.values() for place in places])
+    parts = tuple(_part(split, places, root) for split, places in there.items() if places)
+    told = f"{path}, images below {root}" + (f"; not there: {', '.join(missing)}" if missing else "")
+    return DataYaml(path, read_bytes(path), root, _names(document["names"]), "kpt_shape" in document, parts, told)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_bytes(path))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"is not YAML: {error}", where=str(path), fix=FIX) from error
+
+
+def _names(names: dict[Any, Any] | list[Any]) -> dict[str, str]:
+    """Number as written in label files -> class name; a name that says nothing is left out, and so are its objects."""
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    return {str(number): name for number, value in pairs if (name := class_name(str(value)))}
+
+
+def _bases(path: Path, document: Mapping[str, Any]) -> list[Path]:
+    """Folders that the splits may start from: `path` as it stands, below the file's folder, and that folder itself."""
+    stated = document.get("path")
+    here = path.parent
+    return [here / stated, here] if isinstance(stated, str) else [here]  # an absolute `path` replaces the folder
+
+
+def _places(value: object, bases: list[Path]) -> Iterator[tuple[str, Path | None]]:
+    """(as stated, folder or list found) for the one or several places of a split.
+
+    Exports of Roboflow say ../train/images and mean train/images: leading `..` are taken off last of all.
+    """
+    for stated in value if isinstance(value, list) else [value]:
+        text = str(stated)
+        parts = PurePosixPath(text).parts
+        inside = PurePosixPath(*(part for part in parts if part != ".."))
+        candidates = [base / option for option in dict.fromkeys((PurePosixPath(text), inside)) for base in bases]
+        yield text, next((place.resolve() for place in candidates if _exists(place)), None)
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _common(places: list[Path]) -> Path:
+    """The folder below which all images lie: above `images`, so that labels are found beside it."""
+    return Path(os.path.commonpath([place.parent if place.is_file() else _above_images(place) for place in places]))
+
+
+def _above_images(place: Path) -> Path:
+    index = max((i for i, part in enumerate(place.parts) if part == "images"), default=len(place.parts))
+    return Path(*place.parts[:index])
+
+
+def _part(split: str, places: list[Path], root: Path) -> Part:
+    folders = tuple(place.relative_to(root).as_posix() for place in places if place.is_dir())
+    lines = tuple(
+        (f"{place.name}:{number}", _line(line.strip(), place, root))
+        for place in places
+        if place.is_file()
+        for number, line in enumerate(read_bytes(place).decode("utf-8", errors="replace").splitlines(), start=1)
+        if line.strip()
+    )
+    return Part(split, folders, lines)
+
+
+def _line(line: str, list_file: Path, root: Path) -> str:
+    """An image named in a list, from the root: names in a list start from the folder of the list."""
+    if clean_name(line) is None:
+        return line  # judged by the reader
+    return (list_file.parent / line).relative_to(root).as_posix()

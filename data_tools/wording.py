@@ -1,0 +1,153 @@
+"""How a question is put: language, wording, clause and name, drawn before it is looked at what is true.
+
+Knows wordings and names of classes; it does not know what is in an image. Everything is drawn from (seed, image, what
+is asked) alone: a prompt never tells the answer.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from data_tools.entries import phrase_of
+from data_tools.names import ClassNames, names_in
+from grounding.errors import InputError
+from grounding.samples import LANGUAGES, Lang, Task
+from grounding.text import (
+    Wording,
+    fill_answer,
+    is_not_found,
+    load_wordings,
+    not_found_clauses,
+    pick,
+    read_boxes,
+    write_boxes,
+)
+
+TASK: Task = "phrase_to_boxes"
+CHINESE = re.compile(r"[\u3400-\u9fff]")  # a phrase that holds such a character is Chinese
+CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
+
+
+class Language(NamedTuple):
+    """What there is to say in a language."""
+
+    lang: Lang
+    wordings: tuple[Wording, ...]
+    clauses: tuple[str, ...]
+    not_found: str
+
+
+class Voice(NamedTuple):
+    """All that wordings of a task are drawn from, and all that an answer may be read with."""
+
+    languages: tuple[Language, ...]
+    not_found: Mapping[str, str]
+    seed: int
+    names: ClassNames
+
+
+class Drawn(NamedTuple):
+    """How one question is put; `name` is what its class is called."""
+
+    language: Language
+    wording: Wording
+    clause: str | None
+    name: str
+
+
+def load_languages(
+    langs: Sequence[str], not_found: Mapping[str, str], templates: Mapping[str, Path], task: Task = TASK
+) -> tuple[Language, ...]:
+    """The languages to draw from, in the order given, with the user's template files where there are some.
+
+    Raises InputError for an unknown language, a bad template file, or a not-found sentence that is not one.
+    """
+    unknown = [lang for lang in (*langs, *templates) if lang not in LANGUAGES]
+    if unknown or not langs:
+        raise InputError(
+            f"{', '.join(unknown) or 'no language'} given; there are {', '.join(LANGUAGES)}", where="--lang"
+        )
+    unused = sorted(set(templates) - set(langs))
+    if unused:
+        raise InputError(
+            f"a file for {', '.join(unused)} is given, but --lang is {','.join(langs)}", where="--templates"
+        )
+    for lang, sentence in not_found.items():
+        # With a word behind it, it is not read as the sentence, so that what else is in it shows.
+        found = [refusal.reason for refusal in read_boxes(f"{sentence} x").refusals]
+        if found != ["no_box"] or not is_not_found(sentence, {lang: sentence}):
+            raise InputError(
+                f"{sentence!r} is no sentence to say that nothing was found: it has boxes in it, or no letter",
+                where=f"--not-found-{lang}",
+            )
+    return tuple(
+        _load_language(cast(Lang, lang), not_found, task, templates.get(lang)) for lang in dict.fromkeys(langs)
+    )
+
+
+def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: Path | None) -> Language:
+    wordings = load_wordings(task, lang, file)
+    for wording in wordings:
+        if "{boxes}" in wording.answer and not reads_back(wording, "object", not_found):
+            raise InputError(
+                f"the answer {wording.answer!r} holds a not-found sentence ({', '.join(not_found.values())})",
+                where=f"--not-found-{lang}",
+                fix="Choose a sentence that no answer holds.",
+            )
+    return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
+
+
+def answer_templates(languages: Iterable[Language]) -> dict[str, list[str]]:
+    """By language, what labels may be made from, each template once: what a constrained answer may be."""
+    return {one.lang: list(dict.fromkeys(wording.answer for wording in one.wordings)) for one in languages}
+
+
+def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str | int = "") -> Drawn:
+    """How a question about a class in an image is put."""
+    about = phrase_of(category) if task == TASK else "|".join((phrase_of(category), task, str(detail)))
+    language, wording, clause = draw_wording(voice.languages, voice.seed, image, about)
+    return Drawn(language, wording, clause, draw_name(category, language.lang, voice.names, voice.seed, image))
+
+
+def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
+    """How a phrase of the annotations is put: in its own language, where that is one of those to draw from."""
+    own = "zh" if CHINESE.search(phrase) else "en"
+    languages = [language for language in voice.languages if language.lang == own] or voice.languages
+    return Drawn(*draw_wording(languages, voice.seed, image, phrase), phrase)
+
+
+def draw_wording(
+    languages: Sequence[Language], seed: int, image: str, phrase: str
+) -> tuple[Language, Wording, str | None]:
+    """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
+    rng = random.Random(f"{seed}|{image}|{phrase}")
+    language = pick(languages, rng)
+    wording = pick(language.wordings, rng)
+    clause = pick(language.clauses, rng)
+    return language, wording, clause if rng.random() < CLAUSE_SHARE else None
+
+
+def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:
+    """What the class is called in a prompt: a function of (seed, image, class, language); its first name without image.
+
+    The first name is for answers, which have one right form.
+    """
+    choices = names_in(category, lang, names)[: None if image is not None else 1]
+    return choices[0] if len(choices) == 1 else pick(choices, random.Random(f"{seed}|{image}|{category}|name"))
+
+
+def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:
+    """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
+    return _reads_back(wording, phrase, tuple(sorted(not_found.items())))
+
+
+@lru_cache(maxsize=1 << 16)
+def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
+    box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
+    reading = read_boxes(fill_answer(wording, phrase, box), dict(not_found))
+    return len(reading.xyxy_grid) == 1 and not reading.refusals

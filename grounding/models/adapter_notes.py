@@ -1,0 +1,100 @@
+"""What an adapter folder says of its training in a file beside PEFT's: the base's weights and the image size.
+
+An adapter fits any base of the same shape without an error, and any image size; only these notes tell that it was
+trained on others. Knows nothing of what an adapter holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from grounding.errors import InputError
+from grounding.models.checkpoint import weight_files
+from grounding.models.json_files import read_json
+
+NOTES_FILE = "grounding_adapter.json"
+_NUMBERS = 256  # of each tensor's first row: any training of a matrix changes some of them
+
+
+@dataclass(frozen=True)
+class AdapterNotes:
+    """Attributes:
+    image_size: side in pixels of the pictures that the adapter was trained on.
+    base: folder of its base, as it was called then; empty where that had none.
+    fingerprint: of the base's weights (see `weights_fingerprint`); None where there was no folder.
+    """
+
+    image_size: int
+    base: str = ""
+    fingerprint: str | None = None
+
+    def differences(self, folder: Path, image_size: int) -> list[str]:
+        """What is not as in training, in sentences, when the adapter is put on these weights at this image size."""
+        found = []
+        if image_size != self.image_size:
+            found.append(
+                f"The adapter was trained on images of {self.image_size} pixels and is used on images of {image_size}; "
+                "what it finds may suffer."
+            )
+        if self.fingerprint is not None and self.fingerprint != weights_fingerprint(folder):
+            found.append(
+                f"The adapter was trained on other weights (those of {self.base}) than those of {folder}; they have "
+                "the same shape, but what it answers means little."
+            )
+        return found
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """A hash of a checkpoint's weights: of up to 256 numbers of every tensor, rounded to bfloat16.
+
+    The same for any cut into shards and for copies in a wider dtype; it takes one small read for each tensor.
+
+    Raises:
+        InputError: there are no weights.
+    """
+    digests = []
+    for file in weight_files(folder):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
+                if not name.endswith(".inv_freq"):  # may be left out of a checkpoint
+                    numbers = tensors.get_slice(name)[:1].flatten()[:_NUMBERS]
+                    held = numbers.to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+                    digests.append(name.encode() + hashlib.sha256(held).digest())
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def notes_of(image_size: int, base: str) -> AdapterNotes:
+    """The notes for an adapter on the weights of a folder; without a fingerprint where there is no such folder."""
+    is_folder = bool(base) and Path(base).is_dir()
+    return AdapterNotes(image_size, base, weights_fingerprint(Path(base)) if is_folder else None)
+
+
+def write_notes(folder: Path, notes: AdapterNotes) -> None:
+    """Write the notes into an adapter folder."""
+    (folder / NOTES_FILE).write_text(json.dumps(asdict(notes), indent=2) + "\n", encoding="utf-8")
+
+
+def read_notes(folder: Path) -> AdapterNotes | None:
+    """The notes of an adapter folder; None where another program wrote it.
+
+    Raises:
+        InputError: the file is broken.
+    """
+    file = folder / NOTES_FILE
+    if not file.is_file():
+        return None
+    document = read_json(file)
+    size, base, fingerprint = (document.get(name) for name in ("image_size", "base", "fingerprint"))
+    if not isinstance(size, int) or not isinstance(base, str) or not isinstance(fingerprint, str | None):
+        raise InputError(
+            "these notes hold no image_size, base and fingerprint.",
+            where=str(file),
+            fix="Remove the file to use the adapter without them.",
+        )
+    return AdapterNotes(size, base, fingerprint)

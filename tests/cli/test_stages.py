@@ -1,0 +1,100 @@
+"""Stages: what is done is left out, a broken one is gone on with, and times are added up and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from grounding.cli.main import SUBCOMMANDS
+from grounding.cli.stages import Stage, Step, clock, command_line, run_command, run_stages
+from grounding.errors import InputError
+
+
+class Bench:
+    """Stages that write a file for each step; the one named in `fails` breaks off."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.ran, self.said, self.fails = folder, list[str](), list[str](), ""
+
+    def step(self, name: str) -> Step:
+        def work() -> None:
+            self.ran.append(name)
+            if name == self.fails:
+                raise KeyboardInterrupt
+            (self.folder / name).write_text(name)
+
+        return Step(self.folder / name, work)
+
+    def stage(self, name: str, *steps: str, seconds: float = 10) -> Stage:
+        return Stage(name, f"Doing {name}", [self.step(step) for step in steps], lambda: f"made {name}.", seconds)
+
+    def run(self) -> dict[str, float]:
+        stages = [self.stage("one", "a", "b", seconds=30), self.stage("two", "c"), self.stage("three", "d")]
+        return run_stages(stages, self.folder / "times.json", self.said.append)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_each_stage_is_said_with_its_time_and_its_result(bench: Bench) -> None:
+    spent = bench.run()
+    assert bench.ran == ["a", "b", "c", "d"]
+    assert bench.said[0] == "[1/3] Doing one (about 0:30; 0:50 left in all)"
+    assert "made one. [0:00]" in bench.said[1]
+    assert bench.said[2] == "[2/3] Doing two (about 0:00; 0:00 left in all)", (
+        "the pace of the first, which took no time"
+    )
+    assert list(spent) == ["one", "two", "three"] == list(json.loads((bench.folder / "times.json").read_text()))
+
+
+def test_what_broke_off_goes_on_where_it_was(bench: Bench) -> None:
+    bench.fails = "b"
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    (bench.folder / "times.json").write_text('{"one": 40.0}')
+    bench.fails, bench.ran, bench.said = "", [], []
+    assert bench.run()["one"] >= 40, "the time of both calls"
+    assert bench.ran == ["b", "c", "d"]
+    bench.ran, bench.said = [], []
+    bench.run()
+    assert bench.ran == [] and all("done before. made" in line for line in bench.said)
+
+
+def test_the_time_left_follows_the_pace_so_far(bench: Bench) -> None:
+    (bench.folder / "a").touch()
+    (bench.folder / "b").touch()
+    (bench.folder / "times.json").write_text('{"one": 60.0}')
+    bench.run()
+    assert bench.said[1] == "[2/3] Doing two (about 0:20; 0:40 left in all)", "twice as slow as planned"
+
+
+def test_times_are_written_like_a_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 9.7, 65, 3600)] == ["0:00", "0:09", "1:05", "60:00"]
+
+
+def test_a_command_runs_here_and_its_words_and_output_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from grounding.cli import doctor
+
+    @click.command()
+    @click.argument("word")
+    def command(word: str) -> None:
+        if word == "bad":
+            raise InputError("no.")
+        click.echo(f"heard {word}")
+
+    monkeypatch.setattr(doctor, "command", command)
+    assert "doctor" in SUBCOMMANDS
+    run_command(["doctor", "two words"], tmp_path / "logs" / "doctor.txt")
+    assert (tmp_path / "logs" / "doctor.txt").read_text() == "$ grounding doctor 'two words'\nheard two words\n"
+    assert capsys.readouterr().out == ""
+    with pytest.raises(InputError, match="no"):
+        run_command(["doctor", "bad"], tmp_path / "logs" / "bad.txt")
+    assert not (tmp_path / "logs" / "bad.txt").exists()
+    assert command_line(["convert", Path("a b")]) == "grounding convert 'a b'"

@@ -1,0 +1,111 @@
+"""Tiles cover the image, boxes go with what a tile shows, and what it hardly shows is neither there nor absent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from data_tools.convert import Options, convert
+from data_tools.records import Phrase
+from data_tools.selection import absent_classes
+from data_tools.tiles import Tiling, cut, parse_tiling
+from grounding.samples import open_image, read_dataset
+from tests.data_tools.annotated import box, coco_box, coco_file, coco_image, record
+
+
+@pytest.mark.parametrize(
+    ("text", "tiling"),
+    [("64", Tiling(64, 16, 0.5)), ("64,0", Tiling(64, 0, 0.5)), ("640,100,0.75", Tiling(640, 100, 0.75))],
+)
+def test_tilings(text: str, tiling: Tiling) -> None:
+    assert parse_tiling(text) == tiling
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(10, 40), st.integers(0, 30))
+def test_tiles_cover_the_image_and_stay_in_it(width: int, height: int, side: int, overlap: int) -> None:
+    tiles, windows, _ = cut([record("a", size_wh=(width, height))], Tiling(side, min(overlap, side - 5)))
+    covered = np.zeros((height, width), dtype=bool)
+    for tile in tiles:
+        assert tile.size_wh is not None
+        (w, h), window = tile.size_wh, windows[tile.name]
+        assert (w, h) == (min(side, width), min(side, height))
+        assert 0 <= window.x <= width - w and 0 <= window.y <= height - h
+        covered[window.y : window.y + h, window.x : window.x + w] = True
+    assert covered.all()
+    assert len({tile.name for tile in tiles}) == len(tiles)
+
+
+def test_what_a_tile_shows_of_a_box_decides() -> None:
+    image = record(
+        "a.jpg",
+        box("whole", 2, 2, 8, 8),
+        box("most", 4, 0, 14, 6),  # 6 of 10 to the left
+        box("little", 8, 0, 18, 6),  # 2 of 10 to the left
+        box("crowd", 9, 9, 19, 19, ignore="crowd"),
+        size_wh=(20, 10),
+        looked_for=frozenset({"whole", "most", "little", "crowd", "else"}),
+        digest="x",
+    )
+    other = record("b.jpg", box("else"), size_wh=(20, 10), looked_for=frozenset({"else"}), digest="y")
+    tiles, windows, tally = cut([image, other], Tiling(10, 0, 0.5))
+    left, right = tiles[:2]
+    assert [tile.name for tile in tiles] == ["a.jpg/0_0.png", "a.jpg/10_0.png", "b.jpg/0_0.png", "b.jpg/10_0.png"]
+    assert {a.category: a.xyxy_px for a in left.annotations} == {
+        "whole": (2, 2, 8, 8), "most": (4, 0, 10, 6), "crowd": (9, 9, 10, 10),
+    }  # fmt: skip
+    assert left.refused == {"little"}
+    assert {a.category: a.xyxy_px for a in right.annotations} == {"little": (0, 0, 8, 6), "crowd": (0, 9, 9, 10)}
+    assert right.refused == {"most"}
+    assert absent_classes(tiles)[:2] == [["else"], ["else", "whole"]]
+    assert dict(tally.counts) == {"cut_by_tile": 4, "mostly_outside_tile": 2}
+    assert len({tile.digest for tile in tiles}) == 4
+    assert (windows["a.jpg/10_0.png"].x, windows["a.jpg/10_0.png"].y) == (10, 0)
+
+
+def test_what_speaks_of_the_whole_image_is_no_tile_s() -> None:
+    phrase = Phrase(text="the left dog", boxes_px=((1.0, 1.0, 5.0, 5.0),), place="p")
+    tiles, _, tally = cut([record("a.jpg", box("dog"), phrases=(phrase,))], Tiling(20, 5))
+    assert all(not tile.phrases and not tile.samples for tile in tiles)
+    assert dict(tally.counts)["not_tiled"] == 1
+
+
+def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    boxes = []
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 255, (50, 90, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+        boxes.append(coco_box(number, 1 + number % 2, [10 * number, 5, 12, 10]))
+    source = coco_file(folder, [coco_image(n, size_wh=(90, 50)) for n in range(6)], boxes)
+    made = convert([(None, source)], tmp_path / "out", Options(tiles="40,10", negatives=1.0, ratios=(0.5, 0.5, 0.0)))
+    assert made.manifest.image_root == "tiles"
+    assert made.manifest.settings["tiles"] == "40,10"
+    assert made.images_listed == 6
+    truth = {n: box["bbox"] for n, box in enumerate(boxes)}
+    split_of: dict[str, set[str]] = {}
+    for split in ("train", "val"):
+        dataset = read_dataset(tmp_path / "out" / f"{split}.jsonl")
+        for sample in dataset.samples:
+            assert sample.image is not None
+            name, place = sample.image.split("/")
+            x, y = map(int, Path(place).stem.split("_"))
+            split_of.setdefault(name, set()).add(split)
+            with Image.open(folder / name) as whole:
+                part = np.asarray(whole)[y : y + 40, x : x + 40]
+            assert np.array_equal(np.asarray(open_image(dataset.image_root, sample)), part)
+            left, top, width, height = truth[int(name[0])]
+            for box_px in sample.boxes or []:
+                assert box_px[0] + x >= left and box_px[2] + x <= left + width
+                assert box_px[1] + y >= top and box_px[3] + y <= top + height
+    assert set(map(len, split_of.values())) == {1}
+    folder = tmp_path / "out" / "tiles"
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*.png") if path.is_file()}
+    assert written == {sample.image for samples in made.samples.values() for sample in samples}
+    assert Counter(bool(s.boxes) for samples in made.samples.values() for s in samples).keys() == {True, False}

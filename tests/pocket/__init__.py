@@ -1,0 +1,1 @@
+"""Tests of the embedded model and of what draws its world."""

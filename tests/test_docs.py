@@ -1,0 +1,52 @@
+"""What docs/readers.md says is true: its table has every format, and its reader works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from data_tools import readers
+from grounding.cli.main import group
+from grounding.samples import read_dataset, read_manifest
+from tests.data_tools.annotated import image, text_file
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "readers.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+
+
+def test_the_table_has_every_format() -> None:
+    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == sorted(readers.OWN)
+
+
+def test_the_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text_file(tmp_path, "my_boxes.py", BLOCKS["python"])
+    monkeypatch.syspath_prepend(tmp_path)
+    ((name, value),) = tomllib.loads(BLOCKS["toml"])["project"]["entry-points"][readers.GROUP].items()
+    monkeypatch.setattr(readers, "entry_points", lambda group: [EntryPoint(name, value, group)])
+    text_file(tmp_path, "cells.boxes.csv", BLOCKS["csv"])
+    for colour, stem in enumerate("ab"):
+        image(tmp_path, f"{stem}.png", colour=colour)
+    monkeypatch.chdir(tmp_path)
+    made = []
+    for command in BLOCKS["bash"].splitlines():
+        result = CliRunner().invoke(group, command.split()[1:], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        folder = tmp_path / "data" / "cells"
+        filled = [path for path in sorted(folder.glob("*.jsonl")) if path.stat().st_size]
+        samples = [sample for path in filled for sample in read_dataset(path).samples]
+        made.append((samples, read_manifest(folder / "manifest.json").refusals))
+    sys.modules.pop("my_boxes")
+    assert made[0] == made[1]
+    samples, refusals = made[0]
+    assert {(s.image, s.category): s.boxes for s in samples if s.boxes} == {
+        ("a.png", "red cell"): [[4, 3, 20, 15]],
+        ("b.png", "platelet"): [[8, 9, 16, 21]],
+    }
+    assert {(s.image, s.category) for s in samples if not s.boxes} <= {("b.png", "red cell")}
+    assert refusals == {"zero_area": 1, "class_incomplete": 1}
