@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,19 +62,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "apart": {"training": {"pack": False, "effective_batch": 4, "max_steps": 3}},
     "full": FULL,
 }
-
-
-def launched(folder: Path, runs: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Two processes that do what `two_processes` says."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tests.two_processes"]
-    return subprocess.run(
-        [*launcher, str(folder), runs],
-        cwd=REPOSITORY,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+SHIPPED = yaml.safe_load((REPOSITORY / "configs" / "launch" / "fsdp.yaml").read_text())["fsdp_config"]
+# As `accelerate launch` hands it over.
+FSDP = {"ACCELERATE_USE_FSDP": "true"} | {
+    key.upper().replace("LAYER_CLS", "CLS"): str(value) for key, value in SHIPPED.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +91,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted |= {"stopped": stopped | {"ctrl_c": (1, 3)}, "resumed": stopped}
     diverging = {"training": {"learning_rate": 1e30, "warmup": 0, "clip": 0}}
     wanted["nan"] = {"settings": settings_of(folder, "nan", diverging)}
+    spread = settings_of(folder, "spread", {"evaluation": {"samples": 0}})
+    wanted["spread"] = {"settings": spread, "spread": FSDP}
     words = ["benchmark", "--model", str(folder / "base" / "model"), "--device", "cpu", "--batch-size", "2"]
     words += ["--max-new-tokens", "6", "--gallery", "2"]
     for name, value in {"runs": wanted, "benchmark": words, "last_image": Path(str(asked[-1].image)).name}.items():
         (folder / f"{name}.json").write_text(json.dumps(value))
     alone = CliRunner().invoke(group, [*words, "--out", str(folder / "alone"), "--data", str(folder / "asked.jsonl")])
     assert alone.exit_code == 0, alone.output
-    finished = launched(folder, "runs")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tests.two_processes"]
+    finished = subprocess.run(
+        [*launcher, str(folder)], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=900
+    )
     assert (folder / "shared" / "report.json").is_file(), finished.stderr
     assert finished.returncode != 0
     (folder / "errors.txt").write_text(finished.stderr)
@@ -199,12 +195,6 @@ def test_an_error_of_one_process_is_told_once_and_ends_all(folder: Path) -> None
 
 
 def test_weights_spread_by_the_shipped_fsdp_file_learn_the_same(folder: Path) -> None:
-    shipped = yaml.safe_load((REPOSITORY / "configs" / "launch" / "fsdp.yaml").read_text())["fsdp_config"]
-    environment = {key.upper().replace("LAYER_CLS", "CLS"): str(value) for key, value in shipped.items()}
-    settings = settings_of(folder, "spread", {"evaluation": {"samples": 0}})
-    (folder / "spread.json").write_text(json.dumps({"spread": {"settings": settings}}))
-    finished = launched(folder, "spread", ACCELERATE_USE_FSDP="true", **environment)
-    assert finished.returncode == 0, finished.stderr
     assert (folder / "spread" / "checkpoints" / "checkpoint-5" / "pytorch_model_fsdp.bin").is_file(), "it was spread"
     assert {path.suffix for path in (folder / "spread" / "adapter").iterdir()} <= {".json", ".safetensors", ".md"}
     whole, spread = weights(folder / "lora-2"), weights(folder / "spread")

@@ -1,14 +1,14 @@
 """What two processes of one run do for `test_processes`, which starts them and looks at what they leave:
 
-torchrun --nproc-per-node 2 -m tests.two_processes FOLDER RUNS
+torchrun --nproc-per-node 2 -m tests.two_processes FOLDER
 
-Trains as FOLDER/RUNS.json says. Behind the runs of `runs` it answers FOLDER's benchmark, and ends with an error that
-one process alone meets.
+Trains as FOLDER/runs.json says, answers FOLDER's benchmark, and ends with an error that one process alone meets.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -27,7 +27,6 @@ from grounding.settings import FinetuneSettings
 from grounding.training import run as run_module
 from grounding.training.build import training_arguments
 from grounding.training.run import run
-from grounding.training.spread import spreads_weights
 from grounding.training.trainer import GroundingTrainer
 
 
@@ -70,18 +69,17 @@ def fsdp_on_the_cpu(settings: FinetuneSettings) -> TrainingArguments:
     return arguments
 
 
-def main(folder: Path, runs: str) -> None:
+def main(folder: Path) -> None:
     """All of it, one after the other."""
     torch.set_num_threads(1)
     assert count() == 2
-    if spreads_weights():
-        run_module.training_arguments = fsdp_on_the_cpu
     said = {}
-    for name, wanted in json.loads((folder / f"{runs}.json").read_text()).items():
+    for name, wanted in json.loads((folder / "runs.json").read_text()).items():
         settings = FinetuneSettings.model_validate(wanted["settings"])
+        if "spread" in wanted:  # the last run
+            os.environ.update(wanted["spread"])
+            run_module.training_arguments = fsdp_on_the_cpu
         said[name] = gathered(train(settings, [CtrlC(*wanted["ctrl_c"])] if "ctrl_c" in wanted else []))
-    if runs != "runs":
-        return
     (folder / "said.json").write_text(json.dumps(said))
     words = json.loads((folder / "benchmark.json").read_text())
     group([*words, "--out", str(folder / "shared"), "--data", str(folder / "asked.jsonl")], standalone_mode=False)
@@ -92,4 +90,4 @@ def main(folder: Path, runs: str) -> None:
 
 if __name__ == "__main__":
     with ending_all():
-        main(Path(sys.argv[1]), sys.argv[2])
+        main(Path(sys.argv[1]))

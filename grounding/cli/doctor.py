@@ -58,6 +58,12 @@ def command(configs: Path) -> None:
     click.echo(f"Attention: {'; '.join(_attention(bool(cards)))}")
     for line in _fits(configs, cards):
         click.echo(line)
+    if len(cards) > 1:
+        click.echo(
+            f"Several GPUs: torchrun --nproc-per-node {len(cards)} -m grounding finetune CONFIG spreads the prompts of "
+            "a step, each GPU holding all weights; benchmark is shared out the same way. To spread weights too: "
+            f"configs/launch, and `grounding plan CONFIG --processes {len(cards)} --strategy fsdp`"
+        )
 
 
 def _version(package: str) -> str:

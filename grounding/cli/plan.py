@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from grounding.samples import Sample
     from grounding.training.checks import SampleTokens
     from grounding.training.plan import Plan
+    from grounding.training.plan_spread import Strategy
     from grounding.training.planned_batch import Lengths
 
 TEXT_TOKENS, LABEL_TOKENS = 64, 24
@@ -47,6 +48,14 @@ class Data(NamedTuple):
 @click.option("--text-tokens", type=click.IntRange(3), metavar="N", help="Of the longest prompt with its label.")
 @click.option("--label-tokens", type=click.IntRange(1), metavar="N", help="Of the longest label with its end.")
 @click.option("--prompts", type=click.IntRange(1), metavar="N", help="About one image, at most.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="GPUs, a process each.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["ddp", "zero2", "zero3", "fsdp"]),
+    default="ddp",
+    show_default=True,
+    help="What several processes spread: the prompts alone, or optimiser state, or weights too (configs/launch).",
+)
 def command(
     config: Path,
     overrides: tuple[str, ...],
@@ -54,8 +63,10 @@ def command(
     text_tokens: int | None,
     label_tokens: int | None,
     prompts: int | None,
+    processes: int,
+    strategy: Strategy,
 ) -> None:
-    """Say what `grounding finetune` with the same words needs on one GPU, without loading a model.
+    """Say what `grounding finetune` with the same words needs on each GPU, without loading a model.
 
     Lengths, prompts about an image and steps are those of the data where these and the tokenizer are here. With --card,
     exit status 1 where it does not fit, and what to change.
@@ -67,14 +78,20 @@ def command(
     from transformers.utils import logging
 
     from grounding.training.plan import USABLE, make_plan, savings
+    from grounding.training.plan_spread import of_each
 
     logging.set_verbosity_error()
     data = _data(settings, architecture, text_tokens, label_tokens, prompts)
-    plan = make_plan(settings, architecture, data.lengths, compare=True)
+
+    def planned(settings: FinetuneSettings, compare: bool = False) -> Plan:
+        alone = make_plan(settings, architecture, data.lengths, compare=compare)
+        return of_each(alone, settings, architecture, processes, strategy)
+
+    plan = planned(settings, compare=True)
     console = Console(width=WIDTH)
     console.print(f"Architecture: {source}", soft_wrap=True, highlight=False, markup=False)
-    console.print(_table(plan, settings))
-    for line in _tokens_and_steps(settings, data, plan):
+    console.print(_table(plan, settings, processes, strategy))
+    for line in _tokens_and_steps(settings, data, plan, processes):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if size is None:
         return
@@ -84,7 +101,7 @@ def command(
         return
     console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change, in this order:", highlight=False)
     for word, changed in savings(settings, architecture, data.lengths):
-        smaller = make_plan(changed, architecture, data.lengths).peak
+        smaller = planned(changed).peak
         console.print(f"  {word}: {_gib(smaller)} GiB" + (", which fits" if smaller <= room else ""), highlight=False)
         if smaller <= room:
             break
@@ -182,11 +199,12 @@ def _measured(
     return [(sample_tokens(one), len(one) - one.prefix_length + 1) for one in encoded]
 
 
-def _table(plan: Plan, settings: FinetuneSettings) -> Table:
+def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Strategy) -> Table:
     from grounding.training.plan import CONTEXT, SLACK
 
     rows_at_once, sharing = settings.training.micro_batch, f" of {plan.prompts} prompts" if plan.prompts > 1 else ""
-    table = Table(title=f"Memory on one GPU, at {rows_at_once} row(s){sharing} at once")
+    where = "one GPU" if processes == 1 else f"each of {processes} GPUs with {strategy}"
+    table = Table(title=f"Memory on {where}, at {rows_at_once} row(s){sharing} at once")
     for column in ("part", "GiB"):
         table.add_column(column, justify="right" if column == "GiB" else "left")
     table.add_column("how", overflow="fold")
@@ -197,12 +215,13 @@ def _table(plan: Plan, settings: FinetuneSettings) -> Table:
     rows = [
         ("frozen weights", plan.weights, stored if model.quantization != "none" else model.dtype),
         (what, plan.trained, f"{plan.numbers[0]:,} of {plan.numbers[1]:,} numbers, float32"),
-        ("gradients", plan.gradients, "float32"),
+        ("gradients", plan.gradients, "float32" if processes == 1 or strategy != "ddp" else "float32, and as sent"),
         ("optimiser", plan.optimiser, "AdamW, two float32 a trained number"),
         ("activations", plan.activations, f"{'with' if on else 'without'} gradient checkpointing, logits included"),
         ("", plan.activations_otherwise or 0, f"{'without' if on else 'with'} it (not counted)"),
         ("label logits", plan.logits, "of the activations: head and loss of labelled tokens"),
         ("a matrix unpacked", plan.dequantised, "the largest quantised one"),
+        *([("layers gathered", plan.gathered, "whole, at work and on their way")] if plan.gathered else []),
         ("most in training", plan.training, ""),
         (
             "cache",
@@ -217,7 +236,9 @@ def _table(plan: Plan, settings: FinetuneSettings) -> Table:
     return table
 
 
-def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan) -> list[str]:
+def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, processes: int) -> list[str]:
+    from grounding.training.steps import step_sizes
+
     training = settings.training
     lengths = data.lengths
     image = plan.tokens - plan.prompts * (lengths.text - 1) - 1
@@ -234,11 +255,15 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan) -> lis
     elif data.prompts is None:
         lines.append(f"Steps: one for {training.effective_batch} prompts, {training.epochs:g} times over the data.")
     else:
-        an_epoch = math.ceil(data.prompts / training.effective_batch)
+        an_epoch = len(step_sizes(data.prompts, training.effective_batch, processes))
         lines.append(
             f"Steps: {math.ceil(training.epochs * an_epoch):,}, {an_epoch:,} an epoch of {data.prompts:,} prompts; "
             f"{training.effective_batch} prompts a step."
         )
+    if processes > 1:
+        fewest, most = training.effective_batch // processes, math.ceil(training.effective_batch / processes)
+        share = str(most) if fewest == most else f"{fewest} or {most}"
+        lines.append(f"Each of {processes} processes takes {share} prompts of a step, {training.micro_batch} at once.")
     return lines
 
 

@@ -57,6 +57,7 @@ class Plan:
         numbers: trained and all parameters.
         prompts: that share a row.
         tokens: of such a row.
+        gathered: of weights spread over processes, what is whole at a time (see `plan_spread`).
     """
 
     weights: int
@@ -72,6 +73,7 @@ class Plan:
     numbers: tuple[int, int]
     prompts: int
     tokens: int
+    gathered: int = 0
 
     @property
     def resident(self) -> int:
@@ -81,12 +83,12 @@ class Plan:
     @property
     def training(self) -> int:
         """The most while training. An optimiser step needs another copy of what is trained, but no activations."""
-        return self.resident + max(self.activations + self.dequantised, self.trained)
+        return self.resident + max(self.activations + self.dequantised + self.gathered, self.trained)
 
     @property
     def evaluating(self) -> int:
         """The most while validation samples are answered."""
-        return self.resident + self.cache + self.answering + self.dequantised
+        return self.resident + self.cache + self.answering + self.dequantised + self.gathered
 
     @property
     def peak(self) -> int:

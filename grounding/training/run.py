@@ -42,7 +42,7 @@ from grounding.training.dataset import Flips, SampleDataset, picture_numbers, re
 from grounding.training.failures import failures_told, stopped
 from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
-from grounding.training.spread import check_spread, share_buffers, spreads_weights
+from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
 from grounding.training.trainer import Evaluate, GroundingTrainer
@@ -89,8 +89,7 @@ def run(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     arguments = training_arguments(settings)
-    if spreads_weights():
-        check_spread(settings)
+    check_launcher(settings)
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():

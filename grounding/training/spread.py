@@ -23,16 +23,44 @@ def spreads_weights() -> bool:
 
     DeepSpeed's part of the answer is known once `training_arguments` are made.
     """
-    return strtobool(os.environ.get("ACCELERATE_USE_FSDP", "false")) == 1 or is_deepspeed_zero3_enabled()
+    return _told("ACCELERATE_USE_FSDP") or is_deepspeed_zero3_enabled()
+
+
+def _told(name: str) -> bool:
+    """Whether the launcher has set this variable to something that means yes."""
+    return strtobool(os.environ.get(name, "false")) == 1
+
+
+def check_launcher(settings: FinetuneSettings) -> None:
+    """Sees that the settings can be trained in the way that the launcher was told.
+
+    Raises:
+        InputError: weights are spread, and `check_spread` refuses; or Muon, which needs whole matrices, where DeepSpeed
+            or FSDP give each process a part of the optimiser's work.
+    """
+    if spreads_weights():
+        check_spread(settings)
+    if settings.training.optimizer != "adamw" and (_told("ACCELERATE_USE_DEEPSPEED") or spreads_weights()):
+        raise InputError(
+            f"{settings.training.optimizer} works on whole matrices, which DeepSpeed and FSDP take apart",
+            where="training.optimizer",
+            fix="Use adamw, or start it with torchrun alone.",
+        )
 
 
 def check_spread(settings: FinetuneSettings) -> None:
     """Sees that a run whose weights are spread over processes can be what the settings want.
 
     Raises:
-        InputError: quantised weights, or answers: these take as many forward passes as they are long, which differs
-            from process to process, while spread weights want all processes in each.
+        InputError: quantised weights; another image size, for which whole position embeddings are needed; or answers,
+            which take as many forward passes as they are long, while spread weights want all processes in each.
     """
+    if settings.model.image_size is not None:
+        raise InputError(
+            "the position embeddings of weights that are spread over processes cannot be interpolated",
+            where="model.image_size",
+            fix="Leave it out, or start it with torchrun alone.",
+        )
     if settings.model.quantization != "none":
         raise InputError(
             "quantised weights cannot be spread over processes",

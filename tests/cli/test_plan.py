@@ -91,6 +91,32 @@ def test_without_data_lengths_are_assumed_or_given(tiny: Path) -> None:
     assert "30 of text at most, of these 10 with a label" in result.stdout
 
 
+def test_what_several_processes_take_each(tiny: Path) -> None:
+    def column(*words: object) -> dict[str, float]:
+        result = grounding("plan", tiny, "evaluation.samples=0", *words)
+        assert result.exit_code == 0, result.stderr
+        rows = [line.split("│") for line in result.stdout.splitlines() if line.startswith("│")]
+        return {row[1].strip(): float(row[2]) for row in rows}
+
+    result = grounding("plan", tiny, "--processes", 3)
+    assert "each of 3 GPUs with ddp" in result.stdout
+    assert "Each of 3 processes takes 1 or 2 prompts of a step, 2 at once." in result.stdout
+    layers = "hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 8, num_attention_heads: 8"
+    wide = f"model.architecture={{{layers}, vision_config: {{{VISION}}}}}"
+    one, ddp, zero2, fsdp = (
+        column(wide, "--processes", count, "--strategy", strategy)
+        for count, strategy in ((1, "fsdp"), (4, "ddp"), (4, "zero2"), (4, "fsdp"))
+    )
+    assert ddp["gradients"] == pytest.approx(2 * one["gradients"], abs=0.02)
+    assert zero2["optimiser"] == fsdp["optimiser"] == pytest.approx(one["optimiser"] / 4, abs=0.02)
+    assert zero2["trained weights"] == one["trained weights"]
+    assert fsdp["trained weights"] == pytest.approx(one["trained weights"] / 4, abs=0.02)
+    assert fsdp["layers gathered"] > 0 and "layers gathered" not in zero2
+    refused = grounding("plan", tiny, f"data.val={tiny.parent}/train.jsonl", "--processes", 2, "--strategy", "zero3")
+    assert refused.exit_code == 2 and "evaluation.samples=0" in refused.stderr
+    assert grounding("plan", tiny, "--processes", 5).exit_code == 2
+
+
 def test_a_card_is_held_against_it(tiny: Path) -> None:
     assert "It fits 24GB" in grounding("plan", tiny, "--card", "24GB").stdout
     result = grounding("plan", tiny, "--card", "0.5GB", "training.gradient_checkpointing=false")
@@ -141,5 +167,8 @@ def test_the_doctor_on_a_machine_with_a_gpu(tiny: Path, monkeypatch: pytest.Monk
     assert "GPU 0: Card, 24.0 GiB, 10.0 GiB free, compute capability 8.9, bfloat16" in result.stdout
     assert "Quantisation on cuda:0: nf4 does not: quantization:" in result.stdout
     assert "tiny.yaml: needs 0.6 GiB; fits, 22.9 GiB are left" in result.stdout
+    assert "torchrun" not in result.stdout
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert "torchrun --nproc-per-node 3 -m grounding finetune" in grounding("doctor", "--configs", tiny.parent).stdout
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**20, 2**20))
     assert "does not fit: `grounding plan`" in grounding("doctor", "--configs", tiny.parent).stdout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grounding.inference.batches import plan_batches
+from grounding.inference.batches import plan_batches, windows
 
 REQUESTS = st.lists(st.tuples(st.integers(1, 30), st.sampled_from([None, "a", "b", "c", "d", "e"])), max_size=40)
 
@@ -35,6 +36,17 @@ def test_laws(requests: list[tuple[int, str | None]], batch_size: int) -> None:
         going_on = batch.goes_on
     assert going_on is None
     assert all(times == 1 for image, times in encoded.items() if image is not None)
+
+
+@given(REQUESTS, st.integers(1, 9))
+def test_windows_are_all_requests_and_never_part_an_image(requests: list[tuple[int, str | None]], size: int) -> None:
+    images = [image for _, image in requests]
+    found = list(windows(images, size))
+    assert [index for window in found for index in window] == list(range(len(images)))
+    assert all(len(window) >= size for window in found[:-1])
+    for before, after in pairwise(found):
+        assert images[after.start] is None or images[before.stop - 1] != images[after.start]
+    assert list(windows(list(range(20)), 8)) == [range(8), range(8, 16), range(16, 20)]
 
 
 def test_images_come_by_length_and_equal_sizes_side_by_side() -> None:

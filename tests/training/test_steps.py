@@ -110,6 +110,8 @@ def test_processes_share_each_step_and_none_stands_idle(prompts: int, effective:
 def test_fewer_prompts_than_processes_are_refused() -> None:
     with pytest.raises(InputError, match="2 training prompts are too few for 3 processes"):
         step_sizes(2, 8, 3)
+    with pytest.raises(InputError, match=r"effective_batch: 2 prompts a step are too few for 3 processes"):
+        step_sizes(9, 2, 3)
 
 
 def test_many_prompts_are_arranged_fast_enough() -> None:
