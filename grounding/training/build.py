@@ -148,10 +148,20 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
 
 
 def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.optim.Optimizer | None:
-    """The optimiser of what is trainable; None where it is the Trainer's own, AdamW."""
+    """The optimiser of what is trainable; None where it is the Trainer's own, AdamW.
+
+    Raises:
+        InputError: Muon is asked for, and this torch has none.
+    """
     training = settings.training
     if training.optimizer == "adamw":
         return None
+    if not hasattr(torch.optim, "Muon"):
+        raise InputError(
+            f"torch {torch.__version__} has no Muon.",
+            where="training.optimizer",
+            fix="Use torch 2.9 or newer, or `adamw`.",
+        )
     beta1, beta2 = training.betas
     return MuonWithAdamW(
         *matrices_of(model), lr=training.learning_rate, weight_decay=training.weight_decay, betas=(beta1, beta2)

@@ -7,7 +7,7 @@ out as
                 blocks 4 for theirs, a matrix 1092 for tables and offset. int8: 1, and 4 a row. Otherwise the dtype's.
     trained     4 a number (LoRA pairs, copies of what is trained in full): what learns is float32.
     gradients   4 a trained number.
-    optimiser   8 a trained number: AdamW's two averages.
+    optimiser   8 a trained number: AdamW's two averages (Muon keeps one of a matrix: this is then too much).
     activations the most that is alive at once in forward and backward of one micro-batch, beside the parts above, by
                 running the model's own layers on tensors without storage. A packed row has 1 + image + prompts *
                 (text - 1) tokens: every prompt as long as the longest, as many as may meet (see `prompts_in_row`).

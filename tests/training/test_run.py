@@ -90,13 +90,17 @@ def test_loss_is_logged_by_kind_and_task(make_settings: MakeSettings) -> None:
     assert losses(settings.output, "eval_loss") == losses(settings.output, "eval_loss_image")
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+MUON = {"optimizer": "muon", "label_weights": {"first": 3.0, "tens": 0.5, "units": 0.1}}
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "muon"])
 @pytest.mark.parametrize("stop", [3, 4])  # in the middle of the second epoch, and at its end
 def test_resumed_is_uninterrupted_bit_for_bit(
     make_settings: MakeSettings, lora: dict[str, Any], tmp_path: Path, method: str, stop: int
 ) -> None:
     changes = lora if method == "lora" else {}
-    common: dict[str, Any] = {**changes, "training": {"epochs": 3}, "evaluation": {"every": 2}}
+    training = {"epochs": 3, **(MUON if method == "muon" else {})}
+    common: dict[str, Any] = {**changes, "training": training, "evaluation": {"every": 2}}
     whole = run(make_settings(output=str(tmp_path / "whole"), **common), say=lambda _: None)
 
     stopped = make_settings(output=str(tmp_path / "stopped"), **common)
