@@ -53,9 +53,9 @@ class Size(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-FULL = Size(train=1000, test=160, replay=500, general=100, seconds=(12, 3, 40, 150, 40, 120, 4))
+FULL = Size(train=1000, test=160, replay=500, general=100, seconds=(14, 4, 20, 170, 20, 130, 4))
 QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 5, 6, 10, 1), settings=("training.max_steps=4",))
-REPLAY_SHARE = 1.0  # general prompts for each prompt of the new domain
+REPLAY_SHARE = 0.5  # general prompts for each prompt of the new domain
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
 ANSWERS = ("--model", "pocket", "--max-boxes", "6", "--batch-size", "32")

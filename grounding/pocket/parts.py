@@ -23,7 +23,11 @@ METALS = {
     "copper": ((84, 36, 18), (236, 158, 112)),
     "zinc": ((96, 100, 104), (240, 240, 236)),
     "burnt": ((18, 18, 22), (112, 110, 116)),
+    "anodised": ((16, 38, 96), (112, 168, 250)),
 }
+# As in a real workshop, most parts of a kind come in one finish; the others are of any metal.
+USUAL = {"bolt": "zinc", "bracket": "anodised", "gear": "steel", "key": "brass", "nut": "copper", "spring": "burnt"}
+USUAL_SHARE = 0.9
 
 Point = tuple[float, float]
 
@@ -157,11 +161,12 @@ PARTS: dict[str, Callable[[Stencil], None]] = {
 
 
 def draw_part(rng: random.Random, kind: str, length_px: int) -> Part:
-    """One part of a kind (a key of `PARTS`), of some metal, at any angle; `length_px` is twice the stencil's unit."""
+    """One part of a kind (a key of `PARTS`), mostly of its usual metal; `length_px` is twice the stencil's unit."""
     stencil = Stencil(length_px, rng.uniform(0, 2 * math.pi))
     PARTS[kind](stencil)
     tone, mask = (_unit(image.reduce(SUPERSAMPLING)) for image in (stencil.tone, stencil.mask))
-    shadows, lights = np.array(METALS[rng.choice(sorted(METALS))], dtype=np.float32)
+    metal = USUAL[kind] if rng.random() < USUAL_SHARE else rng.choice(sorted(METALS))
+    shadows, lights = np.array(METALS[metal], dtype=np.float32)
     picture: Pixels = shadows + (lights - shadows) * tone[..., None]
     # The light falls from one side, so that the other is darker.
     fall = np.linspace(0.8, 1.0, picture.shape[0], dtype=np.float32)[:, None, None]

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from grounding import pocket
 from grounding.cli import stages
-from grounding.cli.demo import DATA, HEADINGS, OWN_DATA, RECIPE
+from grounding.cli.demo import DATA, HEADINGS, OWN_DATA, RECIPE, REPLAY_SHARE
 from grounding.cli.main import group
 from grounding.settings import read_settings
 from tests.inference.scripted import tiny_model
@@ -103,7 +103,7 @@ def test_the_page_stands_alone_and_holds_both_runs(walked: tuple[Path, Result, R
 def test_general_scenes_are_replayed_and_left_out_of_the_other_run(walked: tuple[Path, Result, Result]) -> None:
     out, _, _ = walked
     sources = {name: read_settings(out / "runs" / name / "settings.yaml").data.train for name in ("after", "alone")}
-    assert [source.share for source in sources["after"]] == [1.0, 1.0]
+    assert [source.share for source in sources["after"]] == [1.0, REPLAY_SHARE]
     assert sources["after"][0].path == sources["alone"][0].path
     assert len(sources["alone"]) == 1 and "replay" in sources["after"][1].path
 
