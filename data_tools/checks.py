@@ -1,4 +1,4 @@
-"""Images and boxes held against what the annotations say of them; what does not fit is kept, mended or refused by rule.
+"""Images held against what the annotations say of them; what does not fit is kept, mended or refused by rule.
 
 The rules, with the reason each is counted under, are the table in `data_tools.reasons`. Knows no format and no prompt.
 
@@ -21,9 +21,8 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally, fallen
+from data_tools.records import Finding, Record, Tally, fallen
 from grounding.errors import InputError
-from grounding.geometry import area, as_boxes, clip
 from grounding.samples import DECODING_ERRORS, resolve_image
 
 Frame = Literal["stored", "upright"]
@@ -31,7 +30,6 @@ Advance = Callable[[], None]  # called for each image that is done
 
 ORIENTATION = 0x0112  # EXIF tag; 1 = as stored, 5..8 swap width and height
 SWAPPED = range(5, 9)
-ROUNDING = 1e-6  # px: what x + width in floats may lie over the edge without being counted as clipped
 
 
 class Looked(NamedTuple):
@@ -72,14 +70,9 @@ def trust_sizes(records: Sequence[Record], frame: Frame | None) -> tuple[list[Re
         if record.size_wh is None:
             findings += _refuse(record, "no_size", record.name)
         else:
-            kept.append(replace(record, upright=frame == "upright"))
+            upright = frame == "upright"
+            kept.append(record if record.upright == upright else replace(record, upright=upright))
     return kept, Tally.of(findings)
-
-
-def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
-    """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
-    findings: list[Finding] = []
-    return [_check_phrases(_check_annotations(record, findings), findings) for record in records], Tally.of(findings)
 
 
 def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
@@ -156,82 +149,3 @@ def _identical(records: Sequence[Record]) -> Iterator[Finding]:
         twin = first.setdefault(record.digest, record.name)
         if twin != record.name:
             yield Finding("identical_image", record.place, f"{record.name} = {twin}")
-
-
-class Place(NamedTuple):
-    """A box that is looked at: whose it is, where it stands, and what else is needed to speak of it."""
-
-    words: str
-    place: str
-    image: str
-    size_wh: tuple[int, int]
-
-
-def _check_annotations(record: Record, findings: list[Finding]) -> Record:
-    if not record.annotations:
-        return record
-    assert record.size_wh is not None  # settled by the check of the images
-    clipped = _clip([annotation.xyxy_px for annotation in record.annotations], record.size_wh)
-    kept: list[Annotation] = []
-    refused: set[str] = set()
-    seen: set[tuple[str, XYXY]] = set()
-    for annotation, box in zip(record.annotations, clipped, strict=True):
-        at = Place(annotation.category, annotation.place, record.name, record.size_wh)
-        findings += _judge(annotation.xyxy_px, box, at)
-        if box is None:
-            refused.add(annotation.category)
-            continue
-        content = (annotation.category, box)
-        if content in seen:
-            findings.append(Finding("duplicate_box", annotation.place, _told(annotation.xyxy_px, at)))
-        seen.add(content)
-        kept.append(replace(annotation, xyxy_px=box))
-    return replace(record, annotations=tuple(kept), refused=record.refused | refused)
-
-
-def _check_phrases(record: Record, findings: list[Finding]) -> Record:
-    """A phrase one of whose boxes is refused is refused; the same words twice in one image are counted."""
-    if not record.phrases:
-        return record
-    assert record.size_wh is not None  # settled by the check of the images
-    kept: list[Phrase] = []
-    seen: dict[str, list[tuple[XYXY, ...]]] = {}
-    for phrase in record.phrases:
-        clipped = _clip(phrase.boxes_px, record.size_wh)
-        at = Place(phrase.text, phrase.place, record.name, record.size_wh)
-        for stated, box in zip(phrase.boxes_px, clipped, strict=True):
-            findings += _judge(stated, box, at)
-        boxes = tuple(box for box in clipped if box is not None)
-        if len(boxes) < len(clipped):
-            findings.append(Finding("phrase_incomplete", phrase.place, phrase.text))
-            continue
-        before = seen.setdefault(phrase.text.casefold(), [])
-        if before:
-            reason = "repeated_phrase" if boxes in before else "phrase_of_several"
-            findings.append(Finding(reason, phrase.place, f"{phrase.text} in {record.name}"))
-        before.append(boxes)
-        kept.append(replace(phrase, boxes_px=boxes))
-    return replace(record, phrases=tuple(kept))
-
-
-def _clip(stated: Sequence[XYXY], size_wh: tuple[int, int]) -> list[XYXY | None]:
-    """The boxes cut at the edges of an image, None for one that lies outside."""
-    clipped = clip(as_boxes(list(stated)), size_wh)
-    outside = area(clipped) == 0
-    return [None if out else (x0, y0, x1, y1) for (x0, y0, x1, y1), out in zip(clipped.tolist(), outside, strict=True)]
-
-
-def _judge(stated: XYXY, clipped: XYXY | None, at: Place) -> Iterator[Finding]:
-    """What is to be said of a box once it is cut at the edges."""
-    if clipped is None:
-        yield Finding("outside_image", at.place, _told(stated, at))
-    elif max(abs(new - old) for new, old in zip(clipped, stated, strict=True)) > ROUNDING:
-        yield Finding("clipped", at.place, _told(stated, at))
-
-
-def _told(stated: XYXY, at: Place) -> str:
-    return f"{at.words} {_rounded(stated)} in {at.image}, {at.size_wh}"
-
-
-def _rounded(xyxy: XYXY) -> tuple[float, ...]:
-    return tuple(round(value, 2) for value in xyxy)

@@ -5,29 +5,29 @@ Each step takes records (or samples) and gives new ones with a tally of what it 
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import itertools
-import os
-import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
 from data_tools import tiles as tiling
 from data_tools.caps import Caps, apply_caps, check_caps
+from data_tools.check_boxes import check_boxes
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
+from data_tools.provenance import make_manifest, taken_of
 from data_tools.readers import reader_of
-from data_tools.ready import ready_samples, unique_ids
+from data_tools.ready import UniqueIds, ready_samples
 from data_tools.reasons import REASONS
 from data_tools.records import Absence, Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
-from data_tools.writers.folder import MADE_BY, check_folder, write_folder
-from grounding import __version__
+from data_tools.tasks.whole import sample_id
+from data_tools.writers.folder import check_folder, write_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Style, Task
 from grounding.text import NOT_FOUND
@@ -99,6 +99,11 @@ def convert(
     options = options or Options()
     _check_options(options)
     check_folder(out, splits.SPLITS)
+    with _garbage_left():
+        return _convert(sources, out, options, progress)
+
+
+def _convert(sources: Sequence[tuple[str | None, Path]], out: Path, options: Options, progress: Progress) -> Conversion:
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
@@ -110,48 +115,121 @@ def convert(
         names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))
     records, found = _check_images(records, image_root, options, progress)
     tally += found
-    records, found = checks.check_boxes(records)
+    records, found = check_boxes(records)
     tally += found
     records, found = splits.assign_splits(records, options.ratios, options.group_by, options.seed, options.stratify)
     tally += found
-    numerous = phrase_to_box.numerous(records, options.most_alike)
+    numerous = phrase_to_box.numerous(records, options.most_alike) if phrase_to_box.TASK in shares else frozenset()
     windows: dict[str, tiling.Window] = {}
     if options.tiles:
         records, windows, found = tiling.cut(records, tiling.parse_tiling(options.tiles))
         tally += found
 
-    absent = dict(zip((r.name for r in records), selection.absent_classes(records), strict=True))
+    needed = options.negatives > 0 or "presence" in shares
+    lists = selection.absent_classes(records) if needed else []
+    absent = dict(zip((record.name for record in records), lists, strict=needed))
     chosen: dict[str, Chosen] = {}
     members = splits.by_split(records)
     for split, images in members.items():
         chosen[split], found = _choose(images, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
-    samples: dict[str, list[Sample]] = {}
-    untouched: dict[str, dict[str, int]] = {}
-    for split, asked in chosen.items():
-        ready, told = ready_samples(members[split], options.max_answer_tokens)
-        samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        samples[split] += ready
-        untouched[split] = {"ready": len(ready)} if ready else {}
-        tally += found + told
-    samples = unique_ids(samples)
-    if not any(samples.values()):
+    made = {
+        split: _Made(asked, voices, members[split], options.max_answer_tokens, advance)
+        for split, asked in chosen.items()
+    }
+    renamed = UniqueIds(lambda: itertools.chain.from_iterable(some.ids() for some in made.values()))
+    streams = {split: map(renamed, some.samples()) for split, some in made.items()}
+    if not (first := _first_of(streams)):
+        tally = sum((some.tally() for some in made.values()), tally)
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
+    streams |= first
 
     if windows:
-        every = list(itertools.chain.from_iterable(samples.values()))
+        held = {split: list(samples) for split, samples in streams.items()}
+        every = list(itertools.chain.from_iterable(held.values()))
         advance = _counting("cutting tiles", len({sample.image for sample in every}), progress)
         tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
         image_root = out.resolve() / tiling.FOLDER
-    progress("counting and writing files", 0, None)
-    numbers = {s: {**stats.describe(samples[s]), **chosen[s].numbers, **untouched[s]} for s in samples}
-    counts = {"images_listed": listed, "splits": numbers}
-    voice = voices.get(wording.TASK)
-    answers = wording.answer_templates(voice.languages) if voice else {}
-    manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
-    write_folder(out, samples, manifest, options.style)
-    return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
+        streams = {split: iter(samples) for split, samples in held.items()}
+    counted = {split: stats.Numbers() for split in streams}
+    done: dict[str, Any] = {}
+
+    def manifest() -> Manifest:
+        """What is told when all samples are written."""
+        progress("counting and writing files", 0, None)
+        done["tally"] = sum((some.tally() for some in made.values()), tally)
+        done["numbers"] = {split: {**counted[split].described(), **some.numbers()} for split, some in made.items()}
+        counts = {"images_listed": listed, "splits": done["numbers"]}
+        voice = voices.get(wording.TASK)
+        answers = wording.answer_templates(voice.languages) if voice else {}
+        done["manifest"] = make_manifest(out, image_root, sources, options, answers, read, done["tally"], counts)
+        return done["manifest"]
+
+    written = write_folder(
+        out, {split: counted[split].count(samples) for split, samples in streams.items()}, manifest, options.style
+    )
+    return Conversion(
+        written, done["numbers"], done["tally"], taken_of(read, options.negatives_from), done["manifest"], listed
+    )
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Without the search for circles among objects: there are hundreds of thousands, and none is in a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class _Made:
+    """The samples of a split as they are made, and what was found on the way."""
+
+    def __init__(
+        self,
+        asked: Chosen,
+        voices: Mapping[Task, wording.Voice],
+        members: Sequence[Record],
+        max_tokens: int | None,
+        advance: Callable[[], None],
+    ) -> None:
+        self._asked, self._voices, self._members = asked, voices, members
+        self._max_tokens, self._advance = max_tokens, advance
+        self._findings: list[Finding] = []
+        self._told = Tally()
+        self._ready = 0
+
+    def ids(self) -> Iterator[str]:
+        """Of all samples that may come; of steps that a long answer is split into, none."""
+        yield from map(sample_id, self._asked.questions)
+        yield from (sample.id for record in self._members for sample in record.samples)
+
+    def samples(self) -> Iterator[Sample]:
+        """Those that are composed, and behind them those that the source held."""
+        yield from compose.stream(self._asked.questions, self._voices, self._findings, self._max_tokens, self._advance)
+        ready, self._told = ready_samples(self._members, self._max_tokens)
+        self._ready = len(ready)
+        yield from ready
+
+    def tally(self) -> Tally:
+        """What was found, once all samples are made."""
+        return Tally.of(self._findings) + self._told
+
+    def numbers(self) -> Mapping[str, Any]:
+        """What the manifest tells of the split beside its counts."""
+        return {**self._asked.numbers, **({"ready": self._ready} if self._ready else {})}
+
+
+def _first_of(streams: Mapping[str, Iterator[Sample]]) -> dict[str, Iterator[Sample]]:
+    """The first of the streams that has a sample, whole again; empty where none has one. Those before are used up."""
+    for split, samples in streams.items():
+        for sample in samples:
+            return {split: itertools.chain([sample], samples)}
+    return {}
 
 
 class Chosen(NamedTuple):
@@ -250,78 +328,6 @@ def _counting(step: str, total: int, progress: Progress) -> Callable[[], None]:
     """A function to call for each thing done in a step of `total` things."""
     done = itertools.count(1)
     return lambda: progress(step, next(done), total)
-
-
-def _taken(read: Sequence[Source], absence: Absence | None) -> dict[str, str]:
-    """What readers decided by themselves; with the source's name where there are several."""
-    several = len(read) > 1
-    return {
-        f"{name} ({next(iter(source.inputs))})" if several else name: choice
-        for source in read
-        for name, choice in (*source.taken.items(), ("absence", _ABSENCE[absence or source.absence]))
-    }
-
-
-_ABSENCE = {
-    "exhaustive": "exhaustive, a class of the source that is not annotated in an image counts as absent",
-    "listed": "listed, only classes that the source names as negatives of an image count as absent",
-    "none": "none, no class counts as absent",
-}
-
-
-def _manifest(
-    out: Path,
-    image_root: Path,
-    sources: Sequence[tuple[str | None, Path]],
-    options: Options,
-    answers: dict[str, list[str]],
-    read: Sequence[Source],
-    tally: Tally,
-    counts: dict[str, Any],
-) -> Manifest:
-    """All that a reader of the dataset needs to know; no clock, so that the same call writes the same bytes."""
-    inputs = {path: digest for source in read for path, digest in source.inputs.items()}
-    told = [*options.templates.values(), *([options.names] if options.names else [])]
-    inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told}
-    totals = {name: sum(split[name] for split in counts["splits"].values()) for name in ("images", "samples")}
-    settings = {"made_by": MADE_BY, "sources": [f"{split}={path}" if split else str(path) for split, path in sources]}
-    return Manifest(
-        image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
-        not_found=dict(options.not_found),
-        answers=answers,
-        counts={
-            **totals,
-            **counts,
-            "kept": tally.having("kept"),
-            "mended": tally.having("mended"),
-            "places": _places(tally),
-        },
-        refusals=tally.having("refused"),
-        settings={**settings, **_plain(asdict(options)), "taken": _taken(read, options.negatives_from)},
-        versions={
-            "grounding": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("msgspec", "numpy", "pillow")},
-        },
-        inputs=inputs,
-    )
-
-
-def _places(tally: Tally) -> dict[str, list[str]]:
-    """The first few places of every reason."""
-    return {
-        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples]
-        for reason, examples in sorted(tally.examples.items())
-    }
-
-
-def _plain(value: Any) -> Any:
-    """The value with paths as strings and tuples as lists, as JSON has them."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _why_empty(tally: Tally, listed: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from data_tools.annotations import categories_of
 from data_tools.records import Record
 
 SAME_KIND = 0.5  # what a thing of the same kind in the image counts, where 1 is a class that always stands beside it
@@ -32,7 +33,7 @@ class Hardness:
 
     def __init__(self, records: Sequence[Record], kinds: Mapping[str, str], share: float) -> None:
         self.share = share
-        there = [sorted({annotation.category for annotation in record.annotations}) for record in records]
+        there = [sorted(set(categories_of(record.annotations))) for record in records]
         names = sorted({name for classes in there for name in classes})
         self.column = {name: number for number, name in enumerate(names)}
         self.present = _table([[self.column[name] for name in classes] for classes in there], len(names))

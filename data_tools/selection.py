@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from data_tools.annotations import categories_of, ignored_of
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
 from data_tools.records import Finding, Phrase, Record, Tally, classes_in
@@ -65,7 +66,8 @@ def select(
         for place, phrase in enumerate(record.phrases)
     ]
     classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
-    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name)  # stable: phrases in their order
+    # Stable: phrases in their order, behind the classes.
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name) if phrases else classes
     return Selected(questions, not_found.wanted), tally
 
 
@@ -74,8 +76,10 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     questions: list[Question] = []
     findings: list[Finding] = []
     for record in records:
-        asked = {annotation.category for annotation in record.annotations if annotation.ignore is None}
-        for category in sorted({annotation.category for annotation in record.annotations} | record.refused):
+        categories = categories_of(record.annotations)
+        ignored = ignored_of(record.annotations)
+        asked = {category for category, aside in zip(categories, ignored, strict=True) if not aside}
+        for category in sorted({*categories, *record.refused}):
             if category in record.refused:
                 reason = "class_incomplete"
             elif category in record.not_exhaustive:
@@ -95,7 +99,12 @@ def absent_classes(records: Sequence[Record]) -> list[list[str]]:
     Only classes with a kept box somewhere in `records` count: a category that no one ever drew may be an empty heading.
     Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
     """
-    drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
+    drawn = {
+        category
+        for record in records
+        for category, aside in zip(categories_of(record.annotations), ignored_of(record.annotations), strict=True)
+        if not aside
+    }
     looked_for = {record.looked_for for record in records}  # few sets, shared by many records
     named = {category for record in records for category in classes_in(record)}.union(*looked_for)
     keys = {category: phrase_of(category).casefold() for category in named}
@@ -138,6 +147,8 @@ def draw_absent(
             stays, so that it does not tell the answer.
     """
     wanted = round(ratio * len(positives))
+    if not ratio:
+        return Selected([], wanted)
     places: dict[str, list[int]] = {}
     for index, record in enumerate(records):
         for category in absent[record.name]:

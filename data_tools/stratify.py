@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from data_tools.annotations import categories_of
 from data_tools.records import Record
 
 
@@ -30,7 +31,7 @@ def stratify(
     held = {group: Counter[str]() for group in groups}
     images = Counter(groups)
     for record, group in zip(records, groups, strict=True):
-        held[group].update({annotation.category for annotation in record.annotations})
+        held[group].update(set(categories_of(record.annotations)))
     totals = sum(held.values(), Counter[str]())
     wanting = {split: share for split, share in ratios.items() if share > 0}
     lacks = {split: {name: share * count for name, count in totals.items()} for split, share in wanting.items()}

@@ -6,13 +6,24 @@ the folder is touched, and files of these names that no conversion wrote are nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, Style, atomic_path, read_manifest, write_manifest, write_samples
+from grounding.samples import (
+    Manifest,
+    Sample,
+    Style,
+    atomic_path,
+    encode_sample,
+    lines_written,
+    read_manifest,
+    write_manifest,
+)
 
+BUFFER = 1 << 20  # bytes that are written at once
 MANIFEST = "manifest.json"
 MADE_BY = "grounding convert"  # settings["made_by"] of the manifests that may be replaced
 
@@ -31,15 +42,46 @@ def check_folder(out: Path, splits: Sequence[str]) -> None:
         )
 
 
-def write_folder(out: Path, samples: Mapping[str, Sequence[Sample]], manifest: Manifest, style: Style) -> None:
+def write_folder(
+    out: Path,
+    samples: Mapping[str, Iterable[Sample]],
+    manifest: Manifest | Callable[[], Manifest],
+    style: Style,
+) -> dict[str, Sequence[Sample]]:
     """Writes `<split>.jsonl` for each split (also an empty one, so that none of an earlier run stays) and the manifest.
 
-    Raises RunError where something cannot be written; then the files of an earlier run are as they were.
+    Args:
+        out: the folder.
+        samples: of each split, with ids of their own; gone through once, one split after the other.
+        manifest: or what makes it when all samples are written.
+        style: of the lines.
+
+    Returns:
+        the samples of each split, left in their files.
+
+    Raises:
+        InputError: a sample could not be read again.
+        RunError: something cannot be written. Then, as always, the files of an earlier run are as they were.
     """
+    offsets: dict[str, array[int]] = {}
     with ExitStack() as renames:  # what is entered first is renamed last
-        write_manifest(renames.enter_context(atomic_path(out / MANIFEST)), manifest)
-        for split, lines in samples.items():
-            write_samples(renames.enter_context(atomic_path(out / f"{split}.jsonl")), lines, style)
+        told = renames.enter_context(atomic_path(out / MANIFEST))
+        for split, some in samples.items():
+            path = renames.enter_context(atomic_path(out / f"{split}.jsonl"))
+            offsets[split] = _write_lines(path, some, style)
+        write_manifest(told, manifest() if callable(manifest) else manifest)
+    return {split: lines_written(out / f"{split}.jsonl", starts) for split, starts in offsets.items()}
+
+
+def _write_lines(path: Path, samples: Iterable[Sample], style: Style) -> array[int]:
+    """Writes one sample a line; returns where each line starts."""
+    starts = array("q")
+    at = 0
+    with path.open("wb", buffering=BUFFER) as file:
+        for sample in samples:
+            starts.append(at)
+            at += file.write(encode_sample(sample, style))
+    return starts
 
 
 def _is_ours(path: Path) -> bool:

@@ -23,6 +23,8 @@ Style = Literal["pairs", "conversations"]
 _ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
 _pair = msgspec.json.Decoder(Sample)
 _conversation = msgspec.json.Decoder(Conversation)
+_encoder = msgspec.json.Encoder()
+_SAYS_NOTHING = b',"upright":false,"history":[]}'  # the end of an encoded sample with none of the keys to leave out
 # A quote inside a JSON string is escaped, so this can only be a key.
 _HAS_CONVERSATIONS = re.compile(rb'"conversations"\s*:')
 
@@ -118,18 +120,34 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
     """
     if style not in ("pairs", "conversations"):
         raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
-    encoder = msgspec.json.Encoder()
     ids: set[str] = set()
     with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
         for sample in samples:
-            wrong = list(problems(sample))
             if sample.id in ids:
-                wrong.append("its id stands twice; ids must be unique")
-            if wrong:
-                raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
+                twice = "its id stands twice; ids must be unique"
+                raise InputError(f"{'; '.join([*problems(sample), twice])}.", where=f"sample {sample.id!r}")
             ids.add(sample.id)
-            pair = {key: getattr(sample, key) for key in written_keys(sample)}
-            try:
-                file.write(encoder.encode(to_conversation(sample) if style == "conversations" else pair) + b"\n")
-            except UnicodeEncodeError as error:
-                raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
+            file.write(encode_sample(sample, style))
+
+
+def encode_sample(sample: Sample, style: Style = "pairs") -> bytes:
+    """The line of a sample, line end included.
+
+    Raises:
+        InputError: it could not be read again: something about it is wrong, or a text holds half a surrogate pair.
+    """
+    if wrong := list(problems(sample)):
+        raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
+    try:
+        if style == "conversations":
+            return _encoder.encode(to_conversation(sample)) + b"\n"
+        if sample.upright or sample.history:
+            return _encoder.encode({key: getattr(sample, key) for key in written_keys(sample)}) + b"\n"
+        return _encoder.encode(sample).removesuffix(_SAYS_NOTHING) + b"}\n"
+    except UnicodeEncodeError as error:
+        raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
+
+
+def lines_written(path: Path, offsets: Sequence[int]) -> Lines[Sample]:
+    """The samples of a file that `encode_sample` wrote, left there; each starts at one of the offsets."""
+    return Lines(path, np.array(offsets, dtype=np.int64), _one_of_line, ids=())

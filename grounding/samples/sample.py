@@ -80,6 +80,8 @@ def problems(sample: Sample) -> Iterator[str]:
 
     Whether the label says what the boxes say is not looked at.
     """
+    if _is_plain(sample):
+        return
     if not sample.id:
         yield "`id` is empty; each sample needs one of its own"
     if sample.image == "":
@@ -97,6 +99,21 @@ def problems(sample: Sample) -> Iterator[str]:
         if count != len(sample.categories):
             found = "null" if count is None else f"of length {count}"
             yield f"`categories` has length {len(sample.categories)} but `boxes` is {found}; they must be parallel"
+
+
+def _is_plain(sample: Sample) -> bool:
+    """Whether the sample is of the usual kind and nothing is wrong with it: quick to see, true of nearly all."""
+    if not (sample.id and sample.image and sample.width and sample.height and sample.label.strip()):
+        return False
+    if sample.boxes is None or sample.categories is not None or sample.width < 0 or sample.height < 0:
+        return False
+    for box in (*sample.boxes, *sample.ignore):
+        if len(box) != 4:
+            return False
+        x0, y0, x1, y1 = box
+        if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
+            return False
+    return True
 
 
 def _frame_problems(sample: Sample) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from data_tools.checks import check_boxes, check_images, look_at, trust_sizes
+from data_tools.check_boxes import check_boxes
+from data_tools.checks import check_images, look_at, trust_sizes
 from data_tools.records import Record, Tally
 from tests.data_tools.annotated import box, image, record
 
