@@ -29,6 +29,7 @@ from grounding.text import (
 )
 
 TASK: Task = "phrase_to_boxes"
+_ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
@@ -152,11 +153,11 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
 
 def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
-    return _reads_back(wording, phrase, tuple(sorted(not_found.items())))
+    said = phrase if "{phrase}" in wording.answer else ""  # else it is the same for every phrase
+    return _reads_back(wording.answer, said, tuple(sorted(not_found.items())))
 
 
 @lru_cache(maxsize=1 << 16)
-def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
-    box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
-    reading = read_boxes(fill_answer(wording, phrase, box), dict(not_found))
+def _reads_back(answer: str, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
+    reading = read_boxes(fill_answer(Wording("", answer), phrase, _ONE_BOX), dict(not_found))
     return len(reading.xyxy_grid) == 1 and not reading.refusals

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from data_tools.readers.documents import BOM, NOT_STRICT, cannot_be_read
 
-SLICE = 1 << 23  # bytes of a list that are decoded together
+SLICE = 1 << 20  # bytes of a list that are decoded together; so few stay in the cache of a core
 HEAD = 1 << 16  # bytes in which the key of a member, and the value of one that is passed over, must lie
 TRIED = 8  # places of each kind at which a slice may seem to end, before it is given up
 

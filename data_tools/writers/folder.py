@@ -7,12 +7,15 @@ the folder is touched, and files of these names that no conversion wrote are nev
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from operator import eq
 from pathlib import Path
+from typing import overload
 
 from grounding.errors import InputError
 from grounding.samples import (
+    Lines,
     Manifest,
     Sample,
     Style,
@@ -70,7 +73,32 @@ def write_folder(
             path = renames.enter_context(atomic_path(out / f"{split}.jsonl"))
             offsets[split] = _write_lines(path, some, style)
         write_manifest(told, manifest() if callable(manifest) else manifest)
-    return {split: lines_written(out / f"{split}.jsonl", starts) for split, starts in offsets.items()}
+    return {split: Left(lines_written(out / f"{split}.jsonl", starts)) for split, starts in offsets.items()}
+
+
+class Left(Sequence[Sample]):
+    """Samples left in the file that they were written to; equal to any others of the same content."""
+
+    def __init__(self, lines: Lines[Sample]) -> None:
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        return self._lines[place]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
 
 
 def _write_lines(path: Path, samples: Iterable[Sample], style: Style) -> array[int]:
