@@ -9,66 +9,39 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
 from data_tools import tiles as tiling
-from data_tools.caps import Caps, apply_caps, check_caps
+from data_tools.caps import apply_caps
 from data_tools.check_boxes import check_boxes
+from data_tools.engines import Engine
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
+from data_tools.options import Means, Options, check_options
 from data_tools.provenance import make_manifest, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds, ready_samples
 from data_tools.reasons import REASONS
-from data_tools.records import Absence, Finding, Record, Source, Tally
+from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
-from data_tools.tasks.view import MOST_ALIKE, View
+from data_tools.tasks.view import View
 from data_tools.tasks.whole import sample_id
 from data_tools.writers.folder import check_folder, write_folder
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, Style, Task
-from grounding.text import NOT_FOUND
+from grounding.samples import Manifest, Sample, Task
 
-LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
 @dataclass(frozen=True)
-class Options:
-    """How annotations become samples; the words are those of `grounding convert --help`."""
-
-    format: str = "coco"
-    images: Path | None = None
-    check_images: bool = True
-    ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    group_by: str | None = None
-    stratify: bool = False
-    negatives: float = 0.25
-    hard_negatives: float = 0.0
-    negatives_from: Absence | None = None
-    langs: tuple[str, ...] = ("en",)
-    tasks: tuple[str, ...] = (wording.TASK,)
-    max_answer_tokens: int | None = None
-    caps: Caps = field(default_factory=Caps)
-    most_alike: int = MOST_ALIKE
-    tiles: str | None = None
-    frame: checks.Frame | None = None
-    not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
-    templates: Mapping[str, Path] = field(default_factory=dict)
-    names: Path | None = None
-    style: Style = "pairs"
-    seed: int = 0
-    voc_pixels: str = "auto"
-    box_form: str = "auto"
-    follow_links: bool = False
-
-
-@dataclass(frozen=True)
 class Conversion:
-    """What a conversion made: samples and numbers by split, the tally, and what was decided without being told."""
+    """What a conversion made: samples and numbers by split, the tally, and what was decided without being told.
+
+    The samples are left in their files; `remarks` is what a user should know of this run alone.
+    """
 
     samples: Mapping[str, Sequence[Sample]]
     splits: Mapping[str, Mapping[str, Any]]
@@ -76,6 +49,7 @@ class Conversion:
     taken: Mapping[str, str]
     manifest: Manifest
     images_listed: int
+    remarks: Sequence[str] = ()
 
 
 def convert(
@@ -83,6 +57,7 @@ def convert(
     out: Path,
     options: Options | None = None,
     progress: Progress = lambda *_: None,
+    means: Means = Means(),  # noqa: B008  (it is immutable)
 ) -> Conversion:
     """Converts annotations and writes the dataset folder.
 
@@ -91,29 +66,32 @@ def convert(
         out: folder for train.jsonl, val.jsonl, test.jsonl and manifest.json.
         options: how.
         progress: told how far a long step is.
+        means: what it is done with; the bytes that are written are the same.
 
     Raises:
         InputError: a source, an option or the out folder is wrong, or nothing is left to write.
         RunError: the folder cannot be written.
     """
     options = options or Options()
-    _check_options(options)
+    check_options(options)
     check_folder(out, splits.SPLITS)
     with _garbage_left():
-        return _convert(sources, out, options, progress)
+        return _convert(sources, out, options, progress, means)
 
 
-def _convert(sources: Sequence[tuple[str | None, Path]], out: Path, options: Options, progress: Progress) -> Conversion:
+def _convert(
+    sources: Sequence[tuple[str | None, Path]], out: Path, options: Options, progress: Progress, means: Means
+) -> Conversion:
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
 
-    read = _read(sources, options, progress)
+    read = _read(sources, options, progress, means.engine)
     records, tally, image_root, kinds = gather(read, options.negatives_from)
     listed = len(records)
     if called:
         names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))
-    records, found = _check_images(records, image_root, options, progress)
+    records, found, remarks = _check_images(records, image_root, options, progress, means)
     tally += found
     records, found = check_boxes(records)
     tally += found
@@ -169,9 +147,8 @@ def _convert(sources: Sequence[tuple[str | None, Path]], out: Path, options: Opt
     written = write_folder(
         out, {split: counted[split].count(samples) for split, samples in streams.items()}, manifest, options.style
     )
-    return Conversion(
-        written, done["numbers"], done["tally"], taken_of(read, options.negatives_from), done["manifest"], listed
-    )
+    taken = taken_of(read, options.negatives_from)
+    return Conversion(written, done["numbers"], done["tally"], taken, done["manifest"], listed, remarks)
 
 
 @contextmanager
@@ -274,54 +251,51 @@ def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Vo
     return wording.Voice(languages, options.not_found, options.seed, called)
 
 
-def _check_options(options: Options) -> None:
-    check_caps(options.caps)
-    if options.tiles:
-        tiling.parse_tiling(options.tiles)
-    if options.templates and wording.TASK not in tasks.parse_shares(options.tasks):
-        raise InputError(f"these wordings are for {wording.TASK}, which is not asked for", where="--templates")
-    if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
-        raise InputError(
-            f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"
-        )
-    if options.most_alike < 2:
-        raise InputError(f"{options.most_alike} cannot be told apart; from 2 on there is one to single out",
-                         where="--most-alike")  # fmt: skip
-    if not 0 <= options.hard_negatives <= 1:
-        raise InputError(
-            f"{options.hard_negatives} is no share; a number from 0 to 1 is needed", where="--hard-negatives"
-        )
-    if not 0 <= options.negatives < float("inf"):
-        raise InputError(f"{options.negatives} is no ratio; a number from 0 on is needed", where="--negatives")
-    if options.images is not None and options.check_images and not options.images.is_dir():
-        raise InputError("no such folder", where=f"--images {options.images}")
-
-
-def _read(sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress) -> list[Source]:
-    reader = reader_of(options.format)
+def _read(
+    sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress, engine: Engine
+) -> list[Source]:
+    reader_of(options.format)  # an unknown one is told before anything is read
+    parts = [_Part(split, path, options) for split, path in sources]
+    results = engine.map(_read_one, parts)
     read: list[Source] = []
-    for split, path in sources:
+    for _, path in sources:
         progress(f"reading {path}", 0, None)
-        settings = {
-            "voc_pixels": options.voc_pixels,
-            "box_form": options.box_form,
-            "frame": options.frame or "",
-            "lists": "no" if split else "yes",
-        }
-        for source in reader(path, options.images, settings):
-            read.append(replace(source, split=split) if split else source)
+        read += next(results)
     if not read:
         raise InputError(f"the reader of the format {options.format!r} found nothing in it", where=_name(sources))
     return read
 
 
+class _Part(NamedTuple):
+    """A source to be read, and how."""
+
+    split: str | None
+    path: Path
+    options: Options
+
+
+def _read_one(part: _Part) -> list[Source]:
+    """What a source holds; it depends on nothing but the source, so that sources can be read anywhere."""
+    settings = {
+        "voc_pixels": part.options.voc_pixels,
+        "box_form": part.options.box_form,
+        "frame": part.options.frame or "",
+        "lists": "no" if part.split else "yes",
+    }
+    read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    return [replace(source, split=part.split) if part.split else source for source in read]
+
+
 def _check_images(
-    records: list[Record], image_root: Path, options: Options, progress: Progress
-) -> tuple[list[Record], Tally]:
+    records: list[Record], image_root: Path, options: Options, progress: Progress, means: Means
+) -> tuple[list[Record], Tally, list[str]]:
     if not options.check_images:
-        return checks.trust_sizes(records, options.frame)
+        return *checks.trust_sizes(records, options.frame), []
     advance = _counting("reading images", len(records), progress)
-    return checks.check_images(records, image_root, options.frame, options.follow_links, advance)
+    checked = checks.check_images(
+        records, image_root, options.frame, options.follow_links, advance, means.engine, means.cache
+    )
+    return checked.records, checked.tally, [checked.fault] if checked.fault else []
 
 
 def _counting(step: str, total: int, progress: Progress) -> Callable[[], None]:

@@ -7,11 +7,14 @@ the folder is touched, and files of these names that no conversion wrote are nev
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from operator import eq
 from pathlib import Path
 from typing import overload
+
+import numpy as np
 
 from grounding.errors import InputError
 from grounding.samples import (
@@ -63,7 +66,7 @@ def write_folder(
         the samples of each split, left in their files.
 
     Raises:
-        InputError: a sample could not be read again.
+        InputError: an id stands twice in a split, or a sample could not be read again.
         RunError: something cannot be written. Then, as always, the files of an earlier run are as they were.
     """
     offsets: dict[str, array[int]] = {}
@@ -103,12 +106,17 @@ class Left(Sequence[Sample]):
 
 def _write_lines(path: Path, samples: Iterable[Sample], style: Style) -> array[int]:
     """Writes one sample a line; returns where each line starts."""
-    starts = array("q")
+    starts, hashes = array("q"), array("q")
     at = 0
     with path.open("wb", buffering=BUFFER) as file:
         for sample in samples:
             starts.append(at)
+            hashes.append(hash(sample.id))
             at += file.write(encode_sample(sample, style))
+    if len(np.unique(hashes)) < len(hashes):  # some id stands twice, or two have one hash
+        ids = Counter(sample.id for sample in lines_written(path, starts))
+        if twice := [name for name, count in ids.items() if count > 1]:
+            raise InputError("its id stands twice; ids must be unique.", where=f"sample {twice[0]!r}")
     return starts
 
 

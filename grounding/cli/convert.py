@@ -5,6 +5,7 @@ grounding convert instances.json --format coco --out data/parts
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from data_tools import convert as line
 from data_tools.caps import Caps
+from data_tools.engines import ENGINES, engine_of
 from data_tools.readers import OWN
 from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
@@ -137,6 +139,25 @@ STRIDE = 20  # things done between two moves of a bar
 @click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Images, or sources, read at a time. The same is written whatever N is. Default: the cores there are.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="local",
+    show_default=True,
+    help="Where they are read: this machine, or a Ray cluster (RAY_ADDRESS), which must see the same files.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where read images are remembered; one of the same size and time is not read again. Default: user's cache.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     sources: tuple[str, ...],
@@ -151,6 +172,9 @@ def command(
     max_per_class: int | None,
     max_per_image: int | None,
     balance: float,
+    workers: int | None,
+    engine: str,
+    cache: Path | None,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -170,10 +194,16 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
+    means = line.Means(engine_of(engine, workers), cache or _user_cache())
     with _bars(quiet) as progress:
-        conversion = line.convert([_source(source) for source in sources], out, options, progress)
+        conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:
         _tell(Console(), conversion, options, out)
+
+
+def _user_cache() -> Path:
+    """Where the user's programs keep what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grounding" / "looks"
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -312,6 +342,7 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
     """What a user would rather know before training than after."""
+    yield from conversion.remarks
     shaped = options.caps != Caps() or options.tasks != line.Options().tasks
     for split, numbers in conversion.splits.items():
         if not numbers["samples"]:
@@ -340,8 +371,18 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
 
 def _examples(conversion: line.Conversion) -> list[Any]:
     """A few found samples and one not found, from the first split that has any."""
-    samples = next(samples for samples in conversion.samples.values() if samples)
-    found = [sample for sample in samples if sample.boxes]
-    absent = [sample for sample in samples if not sample.boxes]
-    few = found[:: max(1, len(found) // SHOWN)][:SHOWN]
-    return few + absent[:1]
+    split = next(split for split, samples in conversion.samples.items() if samples)
+    step = max(1, conversion.splits[split]["found"] // SHOWN)
+    found: list[Any] = []
+    absent: list[Any] = []
+    passed = 0
+    for sample in conversion.samples[split]:
+        if not sample.boxes:
+            absent = absent or [sample]
+        else:
+            if passed % step == 0 and len(found) < SHOWN:
+                found.append(sample)
+            passed += 1
+        if absent and len(found) == SHOWN:
+            break
+    return found + absent

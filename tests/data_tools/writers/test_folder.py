@@ -53,7 +53,7 @@ def test_a_failure_leaves_the_earlier_run(tmp_path: Path, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "write_samples", full)
+    monkeypatch.setattr(folder, "encode_sample", full)
     with pytest.raises(RunError, match="No space left"):
         write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, "pairs")
     assert content(tmp_path) == before
