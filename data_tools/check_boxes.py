@@ -17,6 +17,7 @@ from data_tools.annotations import Columns, Rows
 from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally
 from grounding.geometry import area, as_boxes, clip
 
+TOGETHER = 8192  # images whose boxes are looked at together
 ROUNDING = 1e-6  # px: what x + width in floats may lie over the edge without being counted as clipped
 
 
@@ -47,39 +48,43 @@ def _clip_columns(records: Sequence[Record]) -> dict[int, Record]:
             runs.setdefault(id(record.annotations.columns), []).append((number, record.annotations))
     plain: dict[int, Record] = {}
     for run in runs.values():
-        columns, unusual = _clip_run([rows for _, rows in run], np.array([records[n].size_wh for n, _ in run]))
-        for (number, rows), odd in zip(run, unusual.tolist(), strict=True):
-            if not odd:
-                plain[number] = replace(records[number], annotations=Rows(columns, rows.start, rows.stop))
+        columns = run[0][1].columns
+        columns = columns._replace(xyxy_px=columns.xyxy_px.copy())
+        for start in range(0, len(run), TOGETHER):
+            some = run[start : start + TOGETHER]
+            sizes_wh = np.array([records[number].size_wh for number, _ in some], dtype=np.float64)
+            unusual = _clip_in_place(columns, [rows for _, rows in some], sizes_wh)
+            for (number, rows), odd in zip(some, unusual.tolist(), strict=True):
+                if not odd:
+                    plain[number] = replace(records[number], annotations=Rows(columns, rows.start, rows.stop))
     return plain
 
 
-def _clip_run(run: Sequence[Rows], sizes_wh: NDArray[np.int64]) -> tuple[Columns, NDArray[np.bool_]]:
-    """Columns with the boxes of some images cut, and bool[images]: where a box is outside, was cut, or may be a double.
+def _clip_in_place(columns: Columns, run: Sequence[Rows], sizes_wh: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cuts the boxes of some images; bool[images]: where a box is outside, was cut, or may be a double.
 
     Args:
-        run: the rows of each image, all of the same columns.
-        sizes_wh: int64[images, 2].
+        columns: of the rows; changed.
+        run: the rows of each image.
+        sizes_wh: float64[images, 2].
     """
-    columns = run[0].columns
     starts = np.array([rows.start for rows in run])
     counts = np.array([len(rows) for rows in run])
     image = np.repeat(np.arange(len(run)), counts)
     row = np.arange(len(image)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
     stated = columns.xyxy_px[row]
-    clipped = np.clip(stated, 0.0, np.tile(sizes_wh.astype(np.float64), 2)[image])
+    clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
     odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)
     # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
     _, first, times = np.unique(_hashes(image, columns.category[row], clipped), return_inverse=True, return_counts=True)
     odd |= times[first] > 1
-    xyxy_px = columns.xyxy_px.copy()
-    xyxy_px[row] = clipped
-    return columns._replace(xyxy_px=xyxy_px), np.bincount(image[odd], minlength=len(run)) > 0
+    columns.xyxy_px[row] = clipped
+    return np.bincount(image[odd], minlength=len(run)) > 0
 
 
 def _hashes(image: NDArray[np.int64], category: NDArray[np.int32], xyxy_px: NDArray[np.float64]) -> NDArray[np.uint64]:
     """A hash of (image, class, box) for each row; equal rows have equal ones."""
-    parts = [image.astype(np.uint64), category.astype(np.uint64), *(xyxy_px + 0.0).view(np.uint64).T]  # no -0.0
+    parts = (image.astype(np.uint64), category.astype(np.uint64), *(xyxy_px + 0.0).view(np.uint64).T)  # no -0.0
     hashed = np.zeros(len(image), dtype=np.uint64)
     for part in parts:  # multiply and add by the constant of Knuth's MMIX generator, modulo 2**64
         hashed = (hashed ^ part ^ (part >> np.uint64(29))) * np.uint64(6364136223846793005) + np.uint64(1)

@@ -85,11 +85,20 @@ def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given
             said[place] = (None, [Finding("given_too_long", question.record.place, found)])
         else:
             by_task.setdefault(question.task, []).append(place)
+    if not said and len(by_task) == 1:
+        ((task, _),) = by_task.items()
+        return _of_task(task, questions, voices[task])
     for task, places in by_task.items():
-        maker, some = TASKS[task], [questions[place] for place in places]
-        many = maker.samples or (lambda some, voice, one=maker.sample: [one(question, voice) for question in some])
-        said |= zip(places, many(some, voices[task]), strict=True)
+        some = [questions[place] for place in places]
+        said |= zip(places, _of_task(task, some, voices[task]), strict=True)
     return [said[place] for place in range(len(questions))]
+
+
+def _of_task(task: Task, questions: Sequence[Question], voice: Voice) -> list[Said]:
+    maker = TASKS[task]
+    if maker.samples is not None:
+        return maker.samples(questions, voice)
+    return [maker.sample(question, voice) for question in questions]
 
 
 def _within(

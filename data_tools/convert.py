@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
 from data_tools import tiles as tiling
+from data_tools.absence import Absent
 from data_tools.caps import apply_caps
 from data_tools.check_boxes import check_boxes
 from data_tools.engines import Engine
@@ -104,8 +105,7 @@ def _convert(
         tally += found
 
     needed = options.negatives > 0 or "presence" in shares
-    lists = selection.absent_classes(records) if needed else []
-    absent = dict(zip((record.name for record in records), lists, strict=needed))
+    absent = Absent(records if needed else [])
     chosen: dict[str, Chosen] = {}
     members = splits.by_split(records)
     for split, images in members.items():
@@ -218,7 +218,7 @@ class Chosen(NamedTuple):
 
 def _choose(
     members: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     shares: Mapping[Task, float],
     kinds: Mapping[str, str],
     numerous: frozenset[str],

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from data_tools.annotations import categories_of
@@ -55,16 +55,17 @@ class Hardness:
             weights += SAME_KIND * self.kinds_present[:, [self.kind_number[self.kinds[category]]]].toarray().ravel()
         return weights
 
-    def draw(self, category: str, candidates: Sequence[int], count: int, rng: random.Random) -> list[int]:
+    def draw(self, category: str, candidates: ArrayLike, count: int, rng: random.Random) -> list[int]:
         """About `share` of `count` images, drawn without return by weight; fewer where too few have any.
 
         Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): the largest u ** (1 / weight).
         """
         hard = int(self.share * count + rng.random())
-        weights = self.weights(category)[list(candidates)] if hard and candidates else np.zeros(0)
+        images = np.asarray(candidates, dtype=np.int64)
+        weights = self.weights(category)[images] if hard else np.zeros(0)
         possible = np.flatnonzero(weights)
         keys = np.log(1 - np.random.default_rng(rng.getrandbits(64)).random(len(possible))) / weights[possible]
-        return sorted(candidates[place] for place in possible[np.argsort(-keys, kind="stable")[:hard]])
+        return sorted(images[possible[np.argsort(-keys, kind="stable")[:hard]]].tolist())
 
 
 def _table(columns: Sequence[Sequence[int]], width: int) -> csr_array:

@@ -1,7 +1,6 @@
 """What is asked of which image: every class that is wholly there, and a drawn share of classes that are not.
 
-Absence by rule: a class is absent from an image where its annotators looked for it and no annotation of it stands
-there, kept or refused, crowd or difficult. Knows no wording.
+What is absent is told by `data_tools.absence`. Knows no wording.
 """
 
 from __future__ import annotations
@@ -10,13 +9,16 @@ import bisect
 import itertools
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from data_tools.absence import Absent, Without
 from data_tools.annotations import categories_of, ignored_of
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
-from data_tools.records import Finding, Phrase, Record, Tally, classes_in
+from data_tools.records import Finding, Phrase, Record, Tally
 from grounding.samples import Task
 
 
@@ -52,7 +54,7 @@ class Selected(NamedTuple):
 
 def select(
     records: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     ratio: float,
     seed: str,
     hardness: Hardness | None = None,
@@ -93,39 +95,9 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     return questions, Tally.of(findings)
 
 
-def absent_classes(records: Sequence[Record]) -> list[list[str]]:
-    """For each record the sorted classes that are absent from its image.
-
-    Only classes with a kept box somewhere in `records` count: a category that no one ever drew may be an empty heading.
-    Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
-    """
-    drawn = {
-        category
-        for record in records
-        for category, aside in zip(categories_of(record.annotations), ignored_of(record.annotations), strict=True)
-        if not aside
-    }
-    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
-    named = {category for record in records for category in classes_in(record)}.union(*looked_for)
-    keys = {category: phrase_of(category).casefold() for category in named}
-    barred: dict[str, set[str]] = {}
-    doubtful: set[str] = set()
-    for record in records:
-        image = record.digest or record.name
-        barred.setdefault(image, set()).update(keys[category] for category in classes_in(record))
-        if record.doubtful:
-            doubtful.add(image)
-    absent = []
-    for record in records:
-        image = record.digest or record.name
-        candidates = record.looked_for & drawn if image not in doubtful else frozenset[str]()
-        absent.append(sorted(category for category in candidates if keys[category] not in barred[image]))
-    return absent
-
-
 def draw_absent(
     records: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     positives: Sequence[Question],
     ratio: float,
     seed: str,
@@ -139,7 +111,7 @@ def draw_absent(
 
     Args:
         records: of the split.
-        absent: image name -> the classes absent from it.
+        absent: of these images, and maybe of others.
         positives: the found questions of the split.
         ratio: not-found questions for each found one, >= 0.
         seed: the draw is a function of it and of the other arguments.
@@ -149,20 +121,18 @@ def draw_absent(
     wanted = round(ratio * len(positives))
     if not ratio:
         return Selected([], wanted)
-    places: dict[str, list[int]] = {}
-    for index, record in enumerate(records):
-        for category in absent[record.name]:
-            places.setdefault(category, []).append(index)
+    without = absent.among(records)
     chosen: set[tuple[int, str]] = set()
     for category, found in sorted(Counter(question.category for question in positives).items()):
         rng = random.Random(f"{seed}|{category}")
         share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
-        candidates = places.get(category, [])
+        candidates = without.images(category)
         count = min(share, len(candidates))
         hard = hardness.draw(category, candidates, count, rng) if hardness else []
-        easy = [index for index in candidates if index not in set(hard)] if hard else candidates
-        chosen |= {(index, category) for index in (*hard, *rng.sample(easy, count - len(hard)))}
-    chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
+        easy = candidates[~np.isin(candidates, hard)] if hard else candidates
+        drawn = easy[rng.sample(range(len(easy)), count - len(hard))].tolist()
+        chosen |= {(index, category) for index in (*hard, *drawn)}
+    chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, without, wanted, seed)
     questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
     return Selected(questions, wanted)
 
@@ -171,20 +141,25 @@ def _trim(chosen: set[tuple[int, str]], wanted: int, seed: str) -> set[tuple[int
     return set(random.Random(f"{seed}|trim").sample(sorted(chosen), wanted))
 
 
-def _fill(
-    chosen: set[tuple[int, str]], places: Mapping[str, Sequence[int]], wanted: int, seed: str
-) -> set[tuple[int, str]]:
+def _fill(chosen: set[tuple[int, str]], without: Without, wanted: int, seed: str) -> set[tuple[int, str]]:
     """The chosen pairs and as many more as are wanted, drawn evenly, without listing all pairs of a large set."""
-    categories = sorted(places)
-    ends = list(itertools.accumulate(len(places[category]) for category in categories))
+    if len(chosen) >= wanted:
+        return chosen
+    categories = without.categories()
+    ends = list(itertools.accumulate(len(without.images(category)) for category in categories))
     total = ends[-1] if ends else 0
-    filled = set(chosen)
     # As many tickets as could be needed when all that is chosen already is drawn again.
     tickets = random.Random(f"{seed}|fill").sample(range(total), min(total, wanted + len(chosen)))
-    for ticket in tickets:
+    drawn: list[tuple[int, str]] = [(0, "")] * len(tickets)
+    last, images = -1, np.zeros(0, dtype=np.int64)
+    for place in sorted(range(len(tickets)), key=tickets.__getitem__):  # so that each class is worked out once
+        which = bisect.bisect_right(ends, tickets[place])
+        if which != last:
+            last, images = which, without.images(categories[which])
+        drawn[place] = int(images[tickets[place] - (ends[which - 1] if which else 0)]), categories[which]
+    filled = set(chosen)
+    for pair in drawn:
         if len(filled) >= wanted:
             break
-        which = bisect.bisect_right(ends, ticket)
-        start = ends[which - 1] if which else 0
-        filled.add((places[categories[which]][ticket - start], categories[which]))
+        filled.add(pair)
     return filled
