@@ -85,10 +85,11 @@ def check_images(
     unread = [(one.path, one.name) for one in found if isinstance(one, Unread)]
     reading = _read_all(unread, engine)
     for record, one in zip(records, found, strict=True):
-        look = one
         if isinstance(one, Unread):
             look = next(reading)
             looks.add(one.name, one.stamp, look)
+        else:
+            look = one
         _settle(record, look, frame, kept, findings)
         advance()
     looks.save()

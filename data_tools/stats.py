@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -70,21 +71,25 @@ class Numbers:
             yield from some
 
     def _count(self, samples: Sequence[Sample]) -> None:
-        self._images.update(sample.image for sample in samples)
+        self._images.update(map(attrgetter("image"), samples))
         self._counts["samples"] += len(samples)
-        self._tasks.update(sample.task for sample in samples)
-        self._languages.update(sample.lang for sample in samples)
+        self._tasks.update(map(attrgetter("task"), samples))
+        self._languages.update(map(attrgetter("lang"), samples))
         self._tokens.update(map(label_tokens, samples))
-        self._counts["ignored_boxes"] += sum(len(sample.ignore) for sample in samples)
-        asking = [sample for sample in samples if sample.boxes is not None]
-        self._counts["boxes"] += sum(len(sample.boxes or []) for sample in asking)
-        self._counts["found"] += sum(bool(sample.boxes) for sample in asking)
-        self._counts["not_found"] += sum(not sample.boxes for sample in asking)
-        for sample in asking:
+        ignored = held = found = not_found = 0
+        for sample in samples:
+            ignored += len(sample.ignore)
+            if sample.boxes is None:
+                continue
+            number = len(sample.boxes)
+            held += number
+            found += number > 0
+            not_found += number == 0
             if sample.categories is None:
-                category, boxes = sample.category or NO_CLASS, sample.boxes or []
-                (self._found if boxes else self._not_found)[category] += 1
-                self._boxes[category] += len(boxes)
+                category = sample.category or NO_CLASS
+                (self._found if number else self._not_found)[category] += 1
+                self._boxes[category] += number
+        self._counts.update(boxes=held, found=found, not_found=not_found, ignored_boxes=ignored)
         boxed = [sample for sample in samples if sample.boxes and None not in (sample.width, sample.height)]
         if boxed:
             sizes = np.array([(sample.width, sample.height) for sample in boxed], dtype=np.float64)

@@ -111,7 +111,8 @@ def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str
     """How a question about a class in an image is put."""
     about = phrase_of(category) if task == TASK else "|".join((phrase_of(category), task, str(detail)))
     language, wording, clause = draw_wording(voice.languages, voice.seed, image, about)
-    return Drawn(language, wording, clause, draw_name(category, language.lang, voice.names, voice.seed, image))
+    named = voice.names and draw_name(category, language.lang, voice.names, voice.seed, image)
+    return Drawn(language, wording, clause, named or phrase_of(category))
 
 
 def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
@@ -136,7 +137,8 @@ def draw_wording(
 class _Draws(threading.local):
     """A generator that is seeded anew for each draw, which takes half as long as making one."""
 
-    rng = random.Random(0)
+    def __init__(self) -> None:  # in each thread
+        self.rng = random.Random(0)
 
 
 _draws = _Draws()

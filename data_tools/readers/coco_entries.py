@@ -151,7 +151,9 @@ class EntryColumns:
         rows = entries if entries and isinstance(entries[0], PlainAnnotation) else list(map(_plainly, entries))
         odd = np.array([row is None for row in rows], dtype=bool) if rows is not entries else np.zeros(len(rows), bool)
         if odd.any():
-            self._reads.odd_ids |= {entries[place].id for place in np.flatnonzero(odd) if _has_id(entries[place])}
+            self._reads.odd_ids |= {
+                entries[place].id for place in np.flatnonzero(odd).tolist() if _has_id(entries[place])
+            }
             rows = [_NOTHING if row is None else row for row in rows]
         for name, kind in _NUMBERS.items():
             self._parts[name].append(np.array(list(map(attrgetter(name), rows)), dtype=kind))

@@ -85,9 +85,9 @@ def size_of(record: Record) -> tuple[int, int]:
 def sample_id(question: Question) -> str:
     """The id of what a question becomes; it tells task and detail but for `phrase_to_boxes`."""
     record, category, _, task, detail, phrase = question
-    asked = question.words if phrase else category
-    told = [asked] if task == "phrase_to_boxes" else [task, category, str(detail)]
-    return "#".join([record.name, *filter(None, told)])
+    if task == "phrase_to_boxes":
+        return f"{record.name}#{question.words if phrase else category}"
+    return "#".join([record.name, *filter(None, [task, category, str(detail)])])
 
 
 def make_sample(

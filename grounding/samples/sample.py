@@ -107,13 +107,16 @@ def _is_plain(sample: Sample) -> bool:
         return False
     if sample.boxes is None or sample.categories is not None or sample.width < 0 or sample.height < 0:
         return False
-    for box in (*sample.boxes, *sample.ignore):
-        if len(box) != 4:
-            return False
-        x0, y0, x1, y1 = box
-        if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
-            return False
+    try:
+        for x0, y0, x1, y1 in [*sample.boxes, *sample.ignore] if sample.ignore else sample.boxes:
+            if not (_LEAST < x0 < x1 < _MOST and _LEAST < y0 < y1 < _MOST):
+                return False
+    except ValueError:  # not four numbers
+        return False
     return True
+
+
+_LEAST, _MOST = -math.inf, math.inf
 
 
 def _frame_problems(sample: Sample) -> Iterator[str]:
