@@ -55,12 +55,12 @@ class Size(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-FULL = Size(train=1000, test=160, replay=500, general=100, seconds=(14, 4, 20, 320, 30, 4))
+FULL = Size(train=1000, test=240, replay=750, general=150, seconds=(14, 4, 20, 320, 30, 4))
 QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 16, 8, 1), settings=("training.max_steps=4",))
 REPLAY_SHARE = 0.5  # general prompts for each prompt of the new domain
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
-ANSWERS = ("--max-boxes", "6", "--batch-size", "32")
+ANSWERS = ("--max-boxes", "6", "--batch-size", "32", "--gallery", "200")
 OWN_DATA = r"""
 grounding convert annotations/instances.json --format coco --images images --out data/mine
 grounding finetune configs/lora_cogvlm_grounding.yaml output=runs/mine \
@@ -223,7 +223,18 @@ class Demo:
     def _benchmark(self, run: str, data: str) -> Step:
         file = self.out / "data" / ("voc/test.jsonl" if data == "parts" else "general/general.jsonl")
         out = self._report_folder(run, data)
-        words: list[str | Path] = ["benchmark", "--data", file, "--model", MODEL, "--out", out, *ANSWERS, "--gallery", "200"]
+        words: list[str | Path] = [
+            "benchmark",
+            "--data",
+            file,
+            "--model",
+            MODEL,
+            "--out",
+            out,
+            *ANSWERS,
+            "--gallery",
+            "200",
+        ]
         if run != "before":
             base = self._report_folder("before", data) / "predictions.jsonl"
             words += ["--adapter", self._adapter(run), "--base-predictions", base]

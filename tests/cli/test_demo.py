@@ -76,9 +76,7 @@ def test_the_summary_has_every_run_and_what_was_forgotten(walked: tuple[Path, Re
         assert "untuned_base" in report["metrics"]["baselines"], "the run before stands beside"
     was, now = (summary["general"][run]["acc_50"]["value"] for run in ("before", "after"))
     assert summary["forgotten_acc_50"]["with_replay"] == was - now
-    assert set(summary["seconds"]) == {"draw", "convert", "before", "learn", "after"}, (
-        "its own stage is not through"
-    )
+    assert set(summary["seconds"]) == {"draw", "convert", "before", "learn", "after"}, "its own stage is not through"
     assert summary["quick"] is True and "torch" in summary["machine"]
 
 

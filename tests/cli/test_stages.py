@@ -123,6 +123,6 @@ def test_a_process_of_its_own_keeps_what_it_says(tmp_path: Path) -> None:
 
 def test_a_process_that_fails_names_the_file_with_its_reason(tmp_path: Path) -> None:
     log = tmp_path / "convert.txt"
-    with pytest.raises(RunError, match="status 2.*convert.txt"):
+    with pytest.raises(RunError, match=r"status 2.*convert\.txt"):
         run_process(["convert", str(tmp_path / "gone"), "--out", str(tmp_path / "out")], log, threads=1, bars=False)
     assert "gone" in log.read_text(encoding="utf-8")
