@@ -44,8 +44,8 @@ class TextRow(_Head, gc=False):
     exact_match: bool
 
 
-class Row(_Head, gc=False):
-    """The row of a sample that asks for boxes.
+class Row(_Head, gc=False, omit_defaults=True):
+    """The row of a sample that asks for boxes: what it takes to measure the answer again, and what came of it.
 
     Attributes:
         status, reason: of the answer. outcome: what became of it, a key of `metrics.OUTCOMES`.
@@ -56,6 +56,9 @@ class Row(_Head, gc=False):
         left_out: whether each lies on an ignored area and does not count.
         true_px, ignore_px: as in the data.
         refusals: `{"reason", "start", "end"}` of each part that could not be read.
+        width, height: of the frame, pixels.
+        categories, upright: as in the data; cut: whether the token budget ended the answer. These are left out of the
+            file where they say nothing.
     """
 
     status: str
@@ -71,6 +74,11 @@ class Row(_Head, gc=False):
     true_px: list[list[float]]
     ignore_px: list[list[float]]
     refusals: list[dict[str, Any]]
+    width: int | None
+    height: int | None
+    categories: list[str] | None = None
+    upright: bool = False
+    cut: bool = False
 
 
 def sample_rows(evaluation: Evaluation) -> Iterator[Row | TextRow]:
@@ -98,7 +106,9 @@ def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:
 def _boxed_row(sample: Sample, prediction: Prediction | None, measured: tuple[Any, ...]) -> Row:
     *values, refusals = measured
     parts = [refusal._asdict() for refusal in refusals]
-    fields = (*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts)
+    frame = (sample.width, sample.height, sample.categories, sample.upright)
+    cut = prediction is not None and prediction.finish == "length"
+    fields = (*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts, *frame, cut)
     return Row(*fields)
 
 
