@@ -5,7 +5,7 @@ Knows flat arrays and the samples' own words for class, language and task; does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from grounding.geometry import area
 # Sides of the squares that part COCO's size classes (cocodataset.org, detection evaluation); COCO takes the area of the
 # object's mask, here it is the area of the box, in pixels of the original frame.
 SMALL_BELOW, MEDIUM_BELOW = 32.0, 96.0
+BREAKDOWNS = ("class", "size", "aspect", "targets", "lang", "task")
 SIZES = ("small", "medium", "large")
 ASPECTS = ("below 1:2", "1:2 to 4:5", "4:5 to 5:4", "5:4 to 2:1", "above 2:1")  # width to height
 ASPECT_EDGES = (0.5, 0.8, 1.25, 2.0)
@@ -48,11 +49,11 @@ class Part:
 
 
 def breakdowns(scored: Scored, classes: Classes, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """The counts and rates of every part of the data; see `cut_in_parts`."""
-    return {
-        kind: {name: divided(part, seed) for name, part in parts.items()}
-        for kind, parts in cut_in_parts(scored, classes).items()
-    }
+    """For each of `BREAKDOWNS` and each of its values the counts and rates of that part; see `cut_in_parts`."""
+    table: dict[str, dict[str, Any]] = {kind: {} for kind in BREAKDOWNS}
+    for kind, name, part in cut_in_parts(scored, classes):
+        table[kind][name] = divided(part, seed)
+    return table
 
 
 def divided(part: Part, seed: int) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def divided(part: Part, seed: int) -> dict[str, Any]:
     return {**part.counts, **rates(part.measures, part.images, seed=seed)}
 
 
-def cut_in_parts(scored: Scored, classes: Classes) -> dict[str, dict[str, Part]]:
-    """`class`, `size`, `aspect`, `targets`, `lang` and `task`, and the part of the data for each of their values.
+def cut_in_parts(scored: Scored, classes: Classes) -> Iterator[tuple[str, str, Part]]:
+    """(one of `BREAKDOWNS`, a value of it, that part of the data), one after another.
 
     A class has the samples that ask for it (their `category`) and, for rates over true boxes, the boxes of that class
     (`categories` where a sample has several). A size class, or one of width to height, has true boxes, and samples
@@ -71,14 +72,17 @@ def cut_in_parts(scored: Scored, classes: Classes) -> dict[str, dict[str, Part]]
     cut = _Knife(scored, measures(scored))
     words = [(sample.lang, sample.task) for sample in truth.samples]
     targets = np.searchsorted(TARGET_EDGES, truth.count, side="right")
-    return {
-        "class": _by_number(cut, classes.names, classes.of_sample, classes.of_box),
-        "size": _by_box(cut, SIZES, size_classes(truth.boxes)),
-        "aspect": _by_box(cut, ASPECTS, aspect_classes(truth.boxes)),
-        "targets": _by_number(cut, TARGETS, targets, targets[truth.box_sample]),
-        "lang": _by_word(cut, [lang for lang, _ in words]),
-        "task": _by_word(cut, [task for _, task in words]),
-    }
+    cuts = (
+        _by_number(cut, classes.names, classes.of_sample, classes.of_box),
+        _by_box(cut, SIZES, size_classes(truth.boxes)),
+        _by_box(cut, ASPECTS, aspect_classes(truth.boxes)),
+        _by_number(cut, TARGETS, targets, targets[truth.box_sample]),
+        _by_word(cut, [lang for lang, _ in words]),
+        _by_word(cut, [task for _, task in words]),
+    )
+    for kind, parts in zip(BREAKDOWNS, cuts, strict=True):
+        for name, part in parts:
+            yield kind, name, part
 
 
 def place_map(scored: Scored, *, seed: int = 0) -> dict[str, Any]:
@@ -130,22 +134,24 @@ class _Knife:
         return Part(counts, chosen, truth.images[rows])
 
 
-def _by_number(cut: _Knife, names: Sequence[str], of_sample: Ints, of_box: Ints) -> dict[str, Part]:
+def _by_number(cut: _Knife, names: Sequence[str], of_sample: Ints, of_box: Ints) -> Iterator[tuple[str, Part]]:
     """One entry for each name that a sample or a true box has."""
     here = np.union1d(of_sample, of_box).tolist()
-    return {names[number]: cut.part(of_sample == number, of_box == number) for number in here}
+    for number in here:
+        yield names[number], cut.part(of_sample == number, of_box == number)
 
 
-def _by_box(cut: _Knife, names: Sequence[str], of_box: Ints) -> dict[str, Part]:
+def _by_box(cut: _Knife, names: Sequence[str], of_box: Ints) -> Iterator[tuple[str, Part]]:
     """One entry for each name, of true boxes; a sample belongs to that of its one true box."""
     truth = cut.scored.truth
     single = truth.count[truth.box_sample] == 1
     of_sample = np.full(len(truth.count), -1)
     of_sample[truth.box_sample[single]] = of_box[single]
-    return {name: cut.part(of_sample == number, of_box == number, ("acc_50",)) for number, name in enumerate(names)}
+    for number, name in enumerate(names):
+        yield name, cut.part(of_sample == number, of_box == number, ("acc_50",))
 
 
-def _by_word(cut: _Knife, words: Sequence[str]) -> dict[str, Part]:
+def _by_word(cut: _Knife, words: Sequence[str]) -> Iterator[tuple[str, Part]]:
     """One entry for each word, sorted; `words` has one for each sample."""
     names = sorted(set(words))
     number = {name: index for index, name in enumerate(names)}
