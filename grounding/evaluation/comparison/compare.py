@@ -12,7 +12,7 @@ from typing import Any
 from grounding import __version__
 from grounding.evaluation.comparison import numbers
 from grounding.evaluation.comparison.changes import Changes, changes_of, told
-from grounding.evaluation.comparison.numbers import KEYS, Answered
+from grounding.evaluation.comparison.numbers import Answered
 from grounding.evaluation.comparison.runs import Run, notes, settings_that_differ
 from grounding.evaluation.intervals import FEW, RESAMPLES, check_seed
 from grounding.evaluation.paired import FEW_DIFFER
@@ -96,6 +96,3 @@ def _measured_otherwise(one: Answered, seed: int) -> list[str]:
         f"The report of {one.run.heading} was made by another version that measured {', '.join(unlike)} otherwise; "
         "here all runs are measured anew from their answers."
     ]
-
-
-__all__ = ["KEYS", "Comparison", "compare"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grounding.evaluation.breakdowns import BREAKDOWNS, Part, cut_in_parts
+from grounding.evaluation.comparison.measures import COMPARED, MEDIAN, TESTED
 from grounding.evaluation.comparison.runs import Run
 from grounding.evaluation.evaluate import hold
 from grounding.evaluation.intervals import Measure, median, rates
@@ -22,14 +23,8 @@ from grounding.evaluation.mistakes import KINDS, kinds_of_mistakes, sample_of
 from grounding.evaluation.neighbours import find_neighbours, gather_classes
 from grounding.evaluation.other_tasks import is_exact
 from grounding.evaluation.paired import difference_of_medians, differences, holm, swap_test
-from grounding.evaluation.report.headline import HEADLINE
 from grounding.evaluation.scored import Scored
 
-KEYS = tuple(key for _, entries in HEADLINE for key, *_ in entries)
-LESS_IS_BETTER = frozenset(key for _, entries in HEADLINE for key, _, _, less in entries if less)
-TESTED = ("grec_50", "acc_50", "not_found.recall", "miss_rate")
-"""What each sample is right or wrong about, so that an exact test can be made of it."""
-MEDIAN = "median_iou"
 SURE = 0.05  # an adjusted p-value below it is called a difference
 
 
@@ -63,10 +58,10 @@ def measure(run: Run) -> Answered:
 def headline(runs: Sequence[Answered], *, seed: int) -> dict[str, dict[str, Any]]:
     """An entry (see `entries`) for each measure of the headline."""
     images = runs[0].scored.truth.images
-    table = entries([measures(one.scored) for one in runs], images, seed=seed, only=KEYS)
+    table = entries([measures(one.scored) for one in runs], images, seed=seed, only=tuple(COMPARED))
     table[MEDIAN] = _median_entry([one.scored for one in runs], seed=seed)
     adjust(table.values())
-    return {key: table[key] for key in KEYS}
+    return {key: table[key] for key in COMPARED}
 
 
 def breakdowns(runs: Sequence[Answered], *, seed: int) -> dict[str, dict[str, Any]]:
@@ -180,7 +175,7 @@ def verdict(entry: Mapping[str, Any], number: int, key: str) -> str:
     sure = low > 0 or high < 0 if entry["tests"] is None else entry["tests"][number]["p_holm"] < SURE
     if not sure:
         return ""
-    return "better" if (difference["value"] > 0) != (key in LESS_IS_BETTER) else "worse"
+    return "better" if (difference["value"] > 0) != (key in COMPARED and COMPARED[key].less_is_better) else "worse"
 
 
 def _test(base: Measure, other: Measure, images: Ints) -> dict[str, Any]:

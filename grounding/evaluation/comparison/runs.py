@@ -151,8 +151,8 @@ def notes(runs: Sequence[Run]) -> list[str]:
     """What a reader must know of how the runs differ beside their answers."""
     said = []
     base, *others = runs
-    limit = base.report["data"].get("limit")
-    if limit is not None:
+    data = base.report["data"]
+    if len(base.samples) < data.get("samples_in_file", 0):
         said.append(f"Only the first {len(base.samples):,} samples were measured (--limit): a trial, not a benchmark.")
     for other in others:
         prompts = sum(one.prompt != two.prompt for one, two in zip(base.samples, other.samples, strict=True))

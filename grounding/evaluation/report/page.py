@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -101,8 +101,8 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
     )
 
 
-def template(name: str) -> jinja2.Template:
-    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
+def template(name: str, **filters: Callable[..., str]) -> jinja2.Template:
+    """A template of this room, with the filters that its pages share and its own; all that it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
         autoescape=True,
@@ -110,7 +110,9 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    environment.filters.update(
+        percent=percent, span=span, visible=visible, thousands=thousands, figure=figure, **filters
+    )
     return environment.get_template(name)
 
 
