@@ -24,8 +24,8 @@ from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import verdict
 from grounding.evaluation.comparison.runs import read_runs
 from grounding.evaluation.gates import Gate, Judgement, judge_drop
-from grounding.evaluation.report.headline import percent
-from grounding.evaluation.report.markdown import chance, points
+from grounding.evaluation.report.headline import chance, percent
+from grounding.evaluation.report.markdown import points
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 COLOURS = {"better": "green", "worse": "red", "": "none"}

@@ -22,9 +22,9 @@ ALSO = "also"  # folder of the reports of the sets that rode along
 # What must be the same of two samples, in words, and how it is looked up.
 TRUTH: dict[str, Callable[[Sample], Any]] = {
     "another image": lambda sample: sample.image,
-    "another size": lambda sample: (sample.width, sample.height, sample.upright),
+    "another size": lambda sample: None if sample.boxes is None else (sample.width, sample.height, sample.upright),
     "other true boxes": lambda sample: sample.boxes,
-    "other ignored areas": lambda sample: sample.ignore,
+    "other ignored areas": lambda sample: None if sample.boxes is None else sample.ignore,
     "another class": lambda sample: (sample.category, sample.categories),
     "another task or language": lambda sample: (sample.task, sample.lang),
     "another label": lambda sample: sample.label if sample.boxes is None else None,

@@ -19,8 +19,7 @@ from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.compare_cards import CompareCard
 from grounding.evaluation.report.gallery import Thumbnails
-from grounding.evaluation.report.headline import TILES, between, signed
-from grounding.evaluation.report.markdown import chance
+from grounding.evaluation.report.headline import TILES
 from grounding.evaluation.report.page import BY_BOX, PART_COLUMNS, SHORT_NAMES, SIZE_WORDS, packaged, template
 
 PART_HEADINGS = {
@@ -60,8 +59,7 @@ def render_comparison(
     script = packaged("compare.js")
     main = groups[0][1].table
     classes = sorted({card.sample.category for card in cards if card.sample.category})
-    page = template("compare.html.j2", signed=signed, between=between, chance=chance)
-    return page.render(
+    return template("compare.html.j2").render(
         title=title,
         lead=lead,
         groups=[(name, comparison.table) for name, comparison in groups],

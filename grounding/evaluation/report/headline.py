@@ -178,6 +178,11 @@ def between(difference: Mapping[str, Any]) -> str:
     return "" if around is None else f"{signed(around[0])} to {signed(around[1])}"
 
 
+def chance(p: float) -> str:
+    """A p-value in three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def thousands(number: int) -> str:
     """12345 as 12 345, with a narrow space."""
     return f"{number:,}".replace(",", "\u202f")

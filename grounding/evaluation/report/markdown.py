@@ -11,7 +11,7 @@ from typing import Any
 
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import verdict
-from grounding.evaluation.report.headline import between, headline_rows, percent, signed, span, warnings
+from grounding.evaluation.report.headline import between, chance, headline_rows, percent, signed, span, warnings
 
 NAMED = 10  # samples that became worse, by name
 MARK = {"better": "🟢 ", "worse": "🔴 ", "": ""}
@@ -103,11 +103,6 @@ def points(difference: Mapping[str, Any]) -> str:
     if difference["value"] is None:
         return "\u2013"
     return signed(difference["value"]) + (f" ({between(difference)})" if difference["ci95"] else "")
-
-
-def chance(p: float) -> str:
-    """A p-value in three decimals."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def plain(text: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -24,9 +24,12 @@ from grounding.evaluation.report.headline import (
     PERFECT,
     TILES,
     beside,
+    between,
+    chance,
     headline_rows,
     percent,
     pick,
+    signed,
     span,
     thousands,
     warnings,
@@ -101,8 +104,8 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
     )
 
 
-def template(name: str, **filters: Callable[..., str]) -> jinja2.Template:
-    """A template of this room, with the filters that its pages share and its own; all that it is given is escaped."""
+def template(name: str) -> jinja2.Template:
+    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
         autoescape=True,
@@ -110,9 +113,8 @@ def template(name: str, **filters: Callable[..., str]) -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(
-        percent=percent, span=span, visible=visible, thousands=thousands, figure=figure, **filters
-    )
+    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    environment.filters.update(signed=signed, between=between, chance=chance)
     return environment.get_template(name)
 
 
