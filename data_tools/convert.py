@@ -26,10 +26,11 @@ from data_tools.reasons import REASONS
 from data_tools.records import Absence, Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
+from data_tools.writers import style_named, writable
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, Style, Task
+from grounding.samples import Manifest, Sample, Task
 from grounding.text import NOT_FOUND
 
 LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
@@ -59,7 +60,7 @@ class Options:
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
     templates: Mapping[str, Path] = field(default_factory=dict)
     names: Path | None = None
-    style: Style = "pairs"
+    style: str = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
     box_form: str = "auto"
@@ -98,7 +99,8 @@ def convert(
     """
     options = options or Options()
     _check_options(options)
-    check_folder(out, splits.SPLITS)
+    style = style_named(options.style)
+    check_folder(out, splits.SPLITS, style)
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
@@ -132,9 +134,9 @@ def convert(
     for split, asked in chosen.items():
         ready, told = ready_samples(members[split], options.max_answer_tokens)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        samples[split] += ready
+        samples[split], unsaid = writable([*samples[split], *ready], style)
         untouched[split] = {"ready": len(ready)} if ready else {}
-        tally += found + told
+        tally += found + told + unsaid
     samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
@@ -150,7 +152,7 @@ def convert(
     voice = voices.get(wording.TASK)
     answers = wording.answer_templates(voice.languages) if voice else {}
     manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
-    write_folder(out, samples, manifest, options.style)
+    write_folder(out, samples, manifest, style)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
 
 

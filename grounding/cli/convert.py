@@ -27,6 +27,7 @@ from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
+from data_tools.writers import STYLES
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -134,7 +135,13 @@ STRIDE = 20  # things done between two moves of a bar
 )
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
-@click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="pairs",
+    show_default=True,
+    help="How samples are written. finetune and benchmark read pairs and conversations.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
