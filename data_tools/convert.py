@@ -149,8 +149,7 @@ def convert(
     progress("counting and writing files", 0, None)
     numbers = {s: {**stats.describe(samples[s]), **chosen[s].numbers, **untouched[s]} for s in samples}
     counts = {"images_listed": listed, "splits": numbers}
-    voice = voices.get(wording.TASK)
-    answers = wording.answer_templates(voice.languages) if voice else {}
+    answers = wording.answer_templates(voices, options.templates)
     manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
     write_folder(out, samples, manifest, style)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
@@ -192,9 +191,9 @@ def _not_asked(members: Sequence[Record], shares: Mapping[Task, float]) -> Tally
 
 
 def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Voice:
-    """What the prompts of a task are drawn from; templates of the user's own are for `phrase_to_boxes`."""
-    templates = options.templates if task == wording.TASK else {}
-    languages = wording.load_languages(options.langs, options.not_found, templates, task)
+    """What the prompts of a task are drawn from."""
+    files = wording.templates_of(options.templates, task)
+    languages = wording.load_languages(options.langs, options.not_found, files, task)
     return wording.Voice(languages, options.not_found, options.seed, called)
 
 
@@ -202,8 +201,7 @@ def _check_options(options: Options) -> None:
     check_caps(options.caps)
     if options.tiles:
         tiling.parse_tiling(options.tiles)
-    if options.templates and wording.TASK not in tasks.parse_shares(options.tasks):
-        raise InputError(f"these wordings are for {wording.TASK}, which is not asked for", where="--templates")
+    wording.check_templates(options.templates, tasks.parse_shares(options.tasks))
     if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
         raise InputError(
             f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"

@@ -148,6 +148,11 @@ REASONS: dict[str, Rule] = {
         "refused", "class in image", "named as absent or as annotated in part, by an id not in the list"
     ),
     "negative_contradicted": Rule("mended", "class in image", "named as absent, yet annotated there: taken as present"),
+    "kind_is_there": Rule(
+        "kept",
+        "class in image",
+        "a class below it in the hierarchy is there too (a car beside a vehicle): neither asked for nor absent",
+    ),
     "verified_without_box": Rule(
         "kept", "class in image", "verified as present, yet without a box: neither asked for nor absent"
     ),

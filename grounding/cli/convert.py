@@ -110,7 +110,10 @@ STRIDE = 20  # things done between two moves of a bar
     help="Cut images into overlapping tiles of SIDE px; a tile has an object of which it shows VISIBLE (0.5).",
 )
 @click.option(
-    "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
+    "--templates",
+    multiple=True,
+    metavar="[TASK:][LANG=]FILE",
+    help="A file of your own wordings, `prompt => answer`, for phrase_to_boxes unless a TASK is named.",
 )
 @click.option(
     "--names",
@@ -194,21 +197,24 @@ def _source(text: str) -> tuple[str | None, Path]:
 
 
 def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
-    """Language -> template file of `en=FILE`, or of `FILE` where there is one language."""
+    """Template files of `FILE`, `en=FILE`, `phrase_to_box:en=FILE`, by language, with the task before it if named."""
     files: dict[str, Path] = {}
     for value in values:
-        lang, _, path = value.partition("=")
+        task, colon, rest = value.partition(":")
+        task, rest = (task, rest) if colon and task in TASKS else ("", value)
+        lang, _, path = rest.partition("=")
         if lang not in NOT_FOUND or not path:
             if len(langs) != 1:
                 raise InputError(
                     f"{value!r} does not say its language, and --lang has {len(langs)}",
                     where="--templates",
-                    fix=f"Write --templates {'|'.join(langs)}={value}.",
+                    fix=f"Write --templates {task}{colon if task else ''}{'|'.join(langs)}={rest}.",
                 )
-            lang, path = langs[0], value
-        if lang in files:
-            raise InputError(f"two files for {lang}: {files[lang]} and {path}", where="--templates")
-        files[lang] = Path(path)
+            lang, path = langs[0], rest
+        key = f"{task}:{lang}" if task else lang
+        if key in files:
+            raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
+        files[key] = Path(path)
     return files
 
 

@@ -229,6 +229,26 @@ def test_templates_are_inputs(tmp_path: Path) -> None:
     assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)
 
 
+def test_a_file_of_wordings_names_its_task(tmp_path: Path) -> None:
+    one, several = tmp_path / "one.txt", tmp_path / "several.txt"
+    one.write_text("Show me {phrase}. => see {boxes}")
+    several.write_text("Name the thing at {boxes}. => it is a {phrase}")
+    files = {"phrase_to_box:en": one, "box_to_phrase:en": several}
+    shares = ("phrase_to_boxes", "phrase_to_box", "box_to_phrase")
+    made = run(coco_set(tmp_path / "set"), tmp_path / "out", tasks=shares, templates=files, negatives=1.0)
+    starts = {"phrase_to_box": "Show me ", "box_to_phrase": "Name the thing at [["}
+    asked = [sample for samples in made.samples.values() for sample in samples]
+    assert {sample.task for sample in asked} == {"phrase_to_boxes", *starts}
+    assert all(sample.prompt.startswith(starts.get(sample.task, "")) for sample in asked)
+    assert not any(sample.prompt.startswith("Show me ") for sample in asked if sample.task == "phrase_to_boxes")
+    manifest = read_manifest(tmp_path / "out" / "manifest.json")
+    assert manifest.answers["phrase_to_box:en"] == ["see {boxes}"]
+    assert set(manifest.answers) == {"en", "phrase_to_box:en"}
+    assert {str(one), str(several)} < set(manifest.inputs)
+    with pytest.raises(InputError, match="these wordings are for phrase_to_box, which is not asked for"):
+        run(coco_set(tmp_path / "set"), tmp_path / "out", templates={"phrase_to_box:en": one})
+
+
 def test_every_task_at_once(tmp_path: Path) -> None:
     source = coco_set(tmp_path / "set", 60)
     shares = ("phrase_to_boxes=2", "all_to_boxes", "next_box", "box_to_phrase", "presence=0.5", "phrase_to_box=0.1")
