@@ -134,9 +134,10 @@ def convert(
     for split, asked in chosen.items():
         ready, told = ready_samples(members[split], options.max_answer_tokens)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        samples[split], unsaid = writable([*samples[split], *ready], style)
+        unsaid: list[Finding] = []
+        samples[split] = list(writable([*samples[split], *ready], style, unsaid))
         untouched[split] = {"ready": len(ready)} if ready else {}
-        tally += found + told + unsaid
+        tally += found + told + Tally.of(unsaid)
     samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))

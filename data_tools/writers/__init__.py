@@ -5,12 +5,12 @@ Knows suffixes and the marks that a style keeps for itself; does not know what s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from data_tools.records import Finding, Tally
+from data_tools.records import Finding
 from data_tools.writers import llama_factory, swift
 from data_tools.writers.parquet import write_parquet
 from grounding.errors import InputError
@@ -41,19 +41,14 @@ def style_named(name: str) -> Style:
     return STYLES[name]
 
 
-def writable(samples: Iterable[Sample], style: Style) -> tuple[list[Sample], Tally]:
-    """The samples that a style can say, and a finding for each whose words hold a mark that the style reads anew."""
-    if not style.reserved:
-        return list(samples), Tally()
-    kept: list[Sample] = []
-    findings: list[Finding] = []
+def writable(samples: Iterable[Sample], style: Style, findings: list[Finding]) -> Iterator[Sample]:
+    """The samples that a style can say; one whose words hold a mark that the style reads anew becomes a finding."""
     for sample in samples:
-        mark = _mark_in(sample, style.reserved)
+        mark = _mark_in(sample, style.reserved) if style.reserved else None
         if mark is None:
-            kept.append(sample)
+            yield sample
         else:
             findings.append(Finding("mark_in_words", sample.id, mark))
-    return kept, Tally.of(findings)
 
 
 def _mark_in(sample: Sample, reserved: Sequence[str]) -> str | None:

@@ -36,7 +36,7 @@ class _Placed:
 
     def mark(self, text: str) -> str:
         """The text with placeholders for the phrase and, where the size of the frame is known, for groups of boxes."""
-        known = self._by_cells()
+        known: dict[str, deque[list[float]]] | None = None
 
         def put(match: re.Match[str]) -> str:
             if match[0] == self._phrase:
@@ -44,6 +44,8 @@ class _Placed:
                 return REF
             if self._size_wh[0] is None:
                 return match[0]
+            nonlocal known
+            known = self._by_cells() if known is None else known
             boxes = [self._in_pixels(part, known) for part in match[0].strip("[]").split(";")]
             self.boxes_px += boxes
             return BOX * len(boxes)

@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from data_tools.reasons import REASONS
-from data_tools.records import Tally
+from data_tools.records import Finding, Tally
 from data_tools.writers import STYLES, Style, coco, writable
 from data_tools.writers.parquet import write_parquet
 from grounding.cli.model_options import PATH
@@ -95,17 +95,23 @@ def _check(dataset: Path, to: str, out: Path, predictions: Path | None, embed_im
 
 
 def _export_samples(dataset: Dataset, out: Path, style: Style) -> None:
-    samples: Sequence[Sample] = dataset.samples
-    tally = Tally()
-    if style.reserved:
-        samples, tally = writable(samples, style)
-    if not samples:
-        raise InputError("no sample can be said in this form", where=str(dataset.path))
-    style.write(out, samples)
-    click.echo(f"{out}: {len(samples):,} samples; image paths start from {dataset.image_root}")
+    findings: list[Finding] = []
+    style.write(out, _some(writable(dataset.samples, style, findings), dataset))
+    left = len(dataset.samples) - len(findings)
+    click.echo(f"{out}: {left:,} samples; image paths start from {dataset.image_root.resolve()}")
+    tally = Tally.of(findings)
     for reason, count in tally.counts.items():
         first = tally.examples[reason][0]
         click.echo(f"refused: {count:,} samples, {REASONS[reason].meaning}; e.g. {first.place}: {first.found}")
+
+
+def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
+    """The same samples. Raises InputError where there is none."""
+    first = next(samples, None)
+    if first is None:
+        raise InputError("no sample can be said in this form", where=str(dataset.path))
+    yield first
+    yield from samples
 
 
 def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool) -> None:

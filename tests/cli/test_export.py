@@ -66,6 +66,10 @@ def test_swift_reads_back(tmp_path: Path) -> None:
 def test_samples_that_a_form_cannot_say_are_told(tmp_path: Path) -> None:
     write_samples(tmp_path / "d.jsonl", [make(id="x", prompt="<image>"), make(id="y")])
     result = run(tmp_path / "d.jsonl", "--to", "llama-factory", "--out", tmp_path / "x.jsonl")
+    write_samples(tmp_path / "none.jsonl", [make(prompt="<image>")])
+    nothing = run(tmp_path / "none.jsonl", "--to", "swift", "--out", tmp_path / "none.out")
+    assert nothing.exit_code == 2
+    assert not (tmp_path / "none.out").exists()
     assert "1 samples; image paths" in result.output
     assert "refused: 1 samples" in result.output
     assert "x: <image>" in result.output

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_tools.convert import Options, convert
+from data_tools.records import Finding
 from data_tools.writers import STYLES, style_named, writable
 from data_tools.writers.llama_factory import to_line
 from grounding.errors import InputError
@@ -21,16 +22,17 @@ from tests.samples.making import TEXT, make
 )
 def test_a_sample_whose_words_would_be_read_anew_is_refused_and_counted(style: str, said: dict[str, str]) -> None:
     spoilt, plain = make(id="spoilt", **said), make(id="plain")
-    kept, tally = writable([spoilt, plain], STYLES[style])
-    assert kept == [plain]
-    assert dict(tally.counts) == {"mark_in_words": 1}
-    assert tally.examples["mark_in_words"][0].place == "spoilt"
+    findings: list[Finding] = []
+    assert list(writable([spoilt, plain], STYLES[style], findings)) == [plain]
+    assert [(finding.reason, finding.place) for finding in findings] == [("mark_in_words", "spoilt")]
 
 
 @pytest.mark.parametrize("style", ["pairs", "conversations", "parquet"])
 def test_other_styles_say_everything(style: str) -> None:
     sample = make(prompt="<image> <bbox>")
-    assert writable([sample], STYLES[style]) == ([sample], writable([], STYLES[style])[1])
+    findings: list[Finding] = []
+    assert list(writable([sample], STYLES[style], findings)) == [sample]
+    assert not findings
 
 
 def test_an_unknown_style_is_told() -> None:
