@@ -27,12 +27,14 @@ from data_tools.records import Absence, Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
 from data_tools.writers import style_named, writable
+from data_tools.writers.findings import FINDINGS, write_findings
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 from grounding.text import NOT_FOUND
 
+PLACES = 5  # findings of one reason that the manifest names; findings.jsonl has the others
 LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
@@ -153,6 +155,7 @@ def convert(
     answers = wording.answer_templates(voices, options.templates)
     manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
     write_folder(out, samples, manifest, style)
+    write_findings(out / FINDINGS, tally)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
 
 
@@ -311,7 +314,7 @@ def _manifest(
 def _places(tally: Tally) -> dict[str, list[str]]:
     """The first few places of every reason."""
     return {
-        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples]
+        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples[:PLACES]]
         for reason, examples in sorted(tally.examples.items())
     }
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from data_tools.writers import STYLES, Style
+from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, atomic_path, read_manifest, write_manifest
 
@@ -25,7 +26,7 @@ def check_folder(out: Path, splits: Sequence[str], style: Style = STYLES["pairs"
     """
     if out.exists() and not out.is_dir():
         raise InputError("is a file; a dataset is a folder", where=str(out), fix="Name another folder with --out.")
-    names = [MANIFEST, *(f"{split}{style.suffix}" for split in splits)]
+    names = [MANIFEST, FINDINGS, *(f"{split}{style.suffix}" for split in splits)]
     there = [name for name in names if (out / name).exists()]
     if there and not _is_ours(out / MANIFEST):
         raise InputError(

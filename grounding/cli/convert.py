@@ -22,12 +22,13 @@ from data_tools.readers import OWN
 from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
 from data_tools.reasons import REASONS
-from data_tools.records import Tally
+from data_tools.records import EXAMPLES, Tally
 from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
+from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -257,7 +258,7 @@ def _tell(console: Console, conversion: line.Conversion, options: line.Options, 
     console.print(_split_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally)
+    _tell_tally(console, conversion.tally, out / FINDINGS)
     console.print(_class_table(conversion.splits))
     for warning in _warnings(conversion, options):
         console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
@@ -290,7 +291,7 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _tell_tally(console: Console, tally: Tally) -> None:
+def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
     """Each reason that was met: outcome, number, meaning, a few places."""
     table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
     table.add_column("n", justify="right")
@@ -302,6 +303,10 @@ def _tell_tally(console: Console, tally: Tally) -> None:
             text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
             table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
     console.print(table if table.row_count else "Nothing was refused or mended.")
+    if table.row_count:
+        cut = any(count > len(tally.examples[reason]) for reason, count in tally.counts.items())
+        most = f", of each reason the first {EXAMPLES:,}" if cut else ""
+        console.print(f"All places{most}: {escape(str(findings))}", highlight=False)
 
 
 def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
