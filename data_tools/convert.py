@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
+from data_tools import checks, names, selection, splits, tasks, wording
 from data_tools import tiles as tiling
 from data_tools.absence import Absent
 from data_tools.caps import apply_caps
@@ -21,16 +21,18 @@ from data_tools.check_boxes import check_boxes
 from data_tools.engines import Engine
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
+from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
 from data_tools.provenance import make_manifest, taken_of
 from data_tools.readers import reader_of
-from data_tools.ready import UniqueIds, ready_samples
+from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
-from data_tools.tasks.whole import sample_id
-from data_tools.writers.folder import check_folder, write_folder
+from data_tools.writers import style_named
+from data_tools.writers.findings import FINDINGS, write_findings
+from data_tools.writers.folder import Left, check_folder, replaced_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
@@ -41,7 +43,7 @@ Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, o
 class Conversion:
     """What a conversion made: samples and numbers by split, the tally, and what was decided without being told.
 
-    The samples are left in their files; `remarks` is what a user should know of this run alone.
+    The samples are left in their files, where the style can be read again; `remarks` are about this run alone.
     """
 
     samples: Mapping[str, Sequence[Sample]]
@@ -75,7 +77,7 @@ def convert(
     """
     options = options or Options()
     check_options(options)
-    check_folder(out, splits.SPLITS)
+    check_folder(out, splits.SPLITS, style_named(options.style))
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 
@@ -83,6 +85,7 @@ def convert(
 def _convert(
     sources: Sequence[tuple[str | None, Path]], out: Path, options: Options, progress: Progress, means: Means
 ) -> Conversion:
+    style = style_named(options.style)
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
@@ -113,42 +116,38 @@ def _convert(
         tally += found
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     made = {
-        split: _Made(asked, voices, members[split], options.max_answer_tokens, advance)
+        split: Making(asked.questions, members[split], voices, options.max_answer_tokens, style, advance)
         for split, asked in chosen.items()
     }
     renamed = UniqueIds(lambda: itertools.chain.from_iterable(some.ids() for some in made.values()))
-    streams = {split: map(renamed, some.samples()) for split, some in made.items()}
+    streams: dict[str, Iterator[Sample]] = {split: some.samples(renamed) for split, some in made.items()}
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
     streams |= first
 
+    samples: dict[str, Sequence[Sample]] = {}
+    if windows or not style.reads_back:
+        samples = {split: list(some) for split, some in streams.items()}
+        streams = {split: iter(some) for split, some in samples.items()}
     if windows:
-        held = {split: list(samples) for split, samples in streams.items()}
-        every = list(itertools.chain.from_iterable(held.values()))
+        every = list(itertools.chain.from_iterable(samples.values()))
         advance = _counting("cutting tiles", len({sample.image for sample in every}), progress)
         tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
         image_root = out.resolve() / tiling.FOLDER
-        streams = {split: iter(samples) for split, samples in held.items()}
-    counted = {split: stats.Numbers() for split in streams}
-    done: dict[str, Any] = {}
-
-    def manifest() -> Manifest:
-        """What is told when all samples are written."""
+    with replaced_folder(out, style) as folder:
+        for split, some in streams.items():
+            folder.write(split, some)
         progress("counting and writing files", 0, None)
-        done["tally"] = sum((some.tally() for some in made.values()), tally)
-        done["numbers"] = {split: {**counted[split].described(), **some.numbers()} for split, some in made.items()}
-        counts = {"images_listed": listed, "splits": done["numbers"]}
-        voice = voices.get(wording.TASK)
-        answers = wording.answer_templates(voice.languages) if voice else {}
-        done["manifest"] = make_manifest(out, image_root, sources, options, answers, read, done["tally"], counts)
-        return done["manifest"]
-
-    written = write_folder(
-        out, {split: counted[split].count(samples) for split, samples in streams.items()}, manifest, options.style
-    )
-    taken = taken_of(read, options.negatives_from)
-    return Conversion(written, done["numbers"], done["tally"], taken, done["manifest"], listed, remarks)
+        tally = sum((some.tally() for some in made.values()), tally)
+        numbers = {split: {**some.counted(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
+        counts = {"images_listed": listed, "splits": numbers}
+        answers = wording.answer_templates(voices, options.templates)
+        manifest = make_manifest(out, image_root, sources, options, answers, read, tally, counts)
+        folder.tell(manifest)
+    write_findings(out / FINDINGS, tally)
+    samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
+    return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
 
 
 @contextmanager
@@ -161,44 +160,6 @@ def _garbage_left() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-class _Made:
-    """The samples of a split as they are made, and what was found on the way."""
-
-    def __init__(
-        self,
-        asked: Chosen,
-        voices: Mapping[Task, wording.Voice],
-        members: Sequence[Record],
-        max_tokens: int | None,
-        advance: Callable[[], None],
-    ) -> None:
-        self._asked, self._voices, self._members = asked, voices, members
-        self._max_tokens, self._advance = max_tokens, advance
-        self._findings: list[Finding] = []
-        self._told = Tally()
-        self._ready = 0
-
-    def ids(self) -> Iterator[str]:
-        """Of all samples that may come; of steps that a long answer is split into, none."""
-        yield from map(sample_id, self._asked.questions)
-        yield from (sample.id for record in self._members for sample in record.samples)
-
-    def samples(self) -> Iterator[Sample]:
-        """Those that are composed, and behind them those that the source held."""
-        yield from compose.stream(self._asked.questions, self._voices, self._findings, self._max_tokens, self._advance)
-        ready, self._told = ready_samples(self._members, self._max_tokens)
-        self._ready = len(ready)
-        yield from ready
-
-    def tally(self) -> Tally:
-        """What was found, once all samples are made."""
-        return Tally.of(self._findings) + self._told
-
-    def numbers(self) -> Mapping[str, Any]:
-        """What the manifest tells of the split beside its counts."""
-        return {**self._asked.numbers, **({"ready": self._ready} if self._ready else {})}
 
 
 def _first_of(streams: Mapping[str, Iterator[Sample]]) -> dict[str, Iterator[Sample]]:
@@ -245,9 +206,9 @@ def _not_asked(members: Sequence[Record], shares: Mapping[Task, float]) -> Tally
 
 
 def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Voice:
-    """What the prompts of a task are drawn from; templates of the user's own are for `phrase_to_boxes`."""
-    templates = options.templates if task == wording.TASK else {}
-    languages = wording.load_languages(options.langs, options.not_found, templates, task)
+    """What the prompts of a task are drawn from."""
+    files = wording.templates_of(options.templates, task)
+    languages = wording.load_languages(options.langs, options.not_found, files, task)
     return wording.Voice(languages, options.not_found, options.seed, called)
 
 

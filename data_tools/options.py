@@ -13,7 +13,6 @@ from data_tools.engines import Engine
 from data_tools.records import Absence
 from data_tools.tasks.view import MOST_ALIKE
 from grounding.errors import InputError
-from grounding.samples import Style
 from grounding.text import NOT_FOUND
 
 LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
@@ -42,7 +41,7 @@ class Options:
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
     templates: Mapping[str, Path] = field(default_factory=dict)
     names: Path | None = None
-    style: Style = "pairs"
+    style: str = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
     box_form: str = "auto"
@@ -67,8 +66,7 @@ def check_options(options: Options) -> None:
     check_caps(options.caps)
     if options.tiles:
         tiling.parse_tiling(options.tiles)
-    if options.templates and wording.TASK not in tasks.parse_shares(options.tasks):
-        raise InputError(f"these wordings are for {wording.TASK}, which is not asked for", where="--templates")
+    wording.check_templates(options.templates, tasks.parse_shares(options.tasks))
     if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
         raise InputError(
             f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"

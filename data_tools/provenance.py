@@ -16,6 +16,8 @@ from data_tools.writers.folder import MADE_BY
 from grounding import __version__
 from grounding.samples import Manifest
 
+PLACES = 5  # findings of one reason that the manifest names; findings.jsonl has the others
+
 
 def taken_of(read: Sequence[Source], absence: Absence | None) -> dict[str, str]:
     """What readers decided by themselves; with the source's name where there are several."""
@@ -75,7 +77,7 @@ def make_manifest(
 def _places(tally: Tally) -> dict[str, list[str]]:
     """The first few places of every reason."""
     return {
-        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples]
+        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples[:PLACES]]
         for reason, examples in sorted(tally.examples.items())
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,8 @@ class Boxes(NamedTuple):
     doubtful: set[int]
 
 
-class Places(NamedTuple):
+@dataclass(frozen=True)
+class Places:
     """Where an annotation stands, in words, by its index; `odd` has the ids that are no whole numbers."""
 
     file: str
@@ -58,7 +60,8 @@ class Places(NamedTuple):
 def stated(entries: Entries, images: Images) -> Iterator[Stated]:
     """Four numbers and the size of their image, where both are stated."""
     for index, odd in enumerate(entries.odd.tolist()):
-        image_id, bbox = entries.image_id[index].item(), tuple(entries.bbox[index].tolist())
+        image_id: Any = entries.image_id[index].item()
+        bbox: Any = entries.bbox[index].tolist()
         if odd:
             entry = entries.entry(index)
             image_id, bbox = (None, None) if entry is None else (entry.image_id, entry.bbox)
@@ -98,7 +101,7 @@ def judge(
         ignore=rows.crowd[chosen].astype(np.int8) * IGNORES.index("crowd"),
         entry=chosen,
         classes=rows.names,
-        place=places._replace(odd=one_by_one.odd_ids),
+        place=replace(places, odd=one_by_one.odd_ids),
     )
     starts = np.searchsorted(rows.image[chosen], np.arange(len(images) + 1))
     return Boxes(columns, starts, one_by_one.refused, one_by_one.doubtful)

@@ -1,4 +1,4 @@
-"""The dataset folder: three JSONL files and a manifest, replaced together. Knows no annotation format.
+"""The dataset folder: a file for each split and a manifest, replaced together. Knows no annotation format.
 
 All four are written under temporary names first and renamed only when all are whole, the manifest last. Nothing else in
 the folder is touched, and files of these names that no conversion wrote are never replaced.
@@ -6,39 +6,30 @@ the folder is touched, and files of these names that no conversion wrote are nev
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from operator import eq
 from pathlib import Path
 from typing import overload
 
-import numpy as np
-
+from data_tools.writers import STYLES, Style
+from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
-from grounding.samples import (
-    Lines,
-    Manifest,
-    Sample,
-    Style,
-    atomic_path,
-    encode_sample,
-    lines_written,
-    read_manifest,
-    write_manifest,
-)
+from grounding.samples import Manifest, Sample, atomic_path, lines_of_file, read_manifest, write_manifest
 
-BUFFER = 1 << 20  # bytes that are written at once
 MANIFEST = "manifest.json"
 MADE_BY = "grounding convert"  # settings["made_by"] of the manifests that may be replaced
 
 
-def check_folder(out: Path, splits: Sequence[str]) -> None:
-    """Raises InputError where writing the dataset would replace something that is not a dataset of ours."""
+def check_folder(out: Path, splits: Sequence[str], style: Style = STYLES["pairs"]) -> None:
+    """Raises InputError where writing the dataset would replace something that is not a dataset of ours.
+
+    Or where files of an earlier run would stay beside it, since their style has another suffix.
+    """
     if out.exists() and not out.is_dir():
         raise InputError("is a file; a dataset is a folder", where=str(out), fix="Name another folder with --out.")
-    names = [MANIFEST, *(f"{split}.jsonl" for split in splits)]
+    names = [MANIFEST, FINDINGS, *(f"{split}{style.suffix}" for split in splits)]
     there = [name for name in names if (out / name).exists()]
     if there and not _is_ours(out / MANIFEST):
         raise InputError(
@@ -46,44 +37,61 @@ def check_folder(out: Path, splits: Sequence[str]) -> None:
             where=str(out),
             fix="Name another folder with --out, or move them away.",
         )
+    others = sorted({one.suffix for one in STYLES.values()} - {style.suffix})
+    left = [name for split in splits for other in others if (out / (name := f"{split}{other}")).exists()]
+    if left:
+        raise InputError(
+            f"holds {', '.join(left)} of an earlier conversion in another style, which would stay beside this one",
+            where=str(out),
+            fix="Name another folder with --out, or move them away.",
+        )
 
 
-def write_folder(
-    out: Path,
-    samples: Mapping[str, Iterable[Sample]],
-    manifest: Manifest | Callable[[], Manifest],
-    style: Style,
-) -> dict[str, Sequence[Sample]]:
-    """Writes `<split>.jsonl` for each split (also an empty one, so that none of an earlier run stays) and the manifest.
+class Folder:
+    """A dataset folder that is being written; nothing of it has its final name yet."""
 
-    Args:
-        out: the folder.
-        samples: of each split, with ids of their own; gone through once, one split after the other.
-        manifest: or what makes it when all samples are written.
-        style: of the lines.
+    def __init__(self, out: Path, style: Style, renames: ExitStack) -> None:
+        self._out, self._style, self._renames = out, style, renames
+        self._manifest = renames.enter_context(atomic_path(out / MANIFEST))  # entered first, it is renamed last
 
-    Returns:
-        the samples of each split, left in their files.
+    def write(self, split: str, samples: Iterable[Sample]) -> None:
+        """Writes the samples of a split, also where there are none, so that no file of an earlier run stays."""
+        path = self._out / f"{split}{self._style.suffix}"
+        self._style.write(self._renames.enter_context(atomic_path(path)), samples)
+
+    def tell(self, manifest: Manifest) -> None:
+        """Writes the manifest."""
+        write_manifest(self._manifest, manifest)
+
+
+@contextmanager
+def replaced_folder(out: Path, style: Style) -> Iterator[Folder]:
+    """The folder to write the splits and then the manifest to; all get their final names when the block ends well.
 
     Raises:
-        InputError: an id stands twice in a split, or a sample could not be read again.
-        RunError: something cannot be written. Then, as always, the files of an earlier run are as they were.
+        RunError: something cannot be written; then the files of an earlier run are as they were.
     """
-    offsets: dict[str, array[int]] = {}
-    with ExitStack() as renames:  # what is entered first is renamed last
-        told = renames.enter_context(atomic_path(out / MANIFEST))
+    with ExitStack() as renames:
+        yield Folder(out, style, renames)
+
+
+def write_folder(out: Path, samples: Mapping[str, Iterable[Sample]], manifest: Manifest, style: Style) -> None:
+    """Writes `<split>.jsonl`, or another suffix of the style, for each split, and the manifest. Raises RunError."""
+    with replaced_folder(out, style) as folder:
         for split, some in samples.items():
-            path = renames.enter_context(atomic_path(out / f"{split}.jsonl"))
-            offsets[split] = _write_lines(path, some, style)
-        write_manifest(told, manifest() if callable(manifest) else manifest)
-    return {split: Left(lines_written(out / f"{split}.jsonl", starts)) for split, starts in offsets.items()}
+            folder.write(split, some)
+        folder.tell(manifest)
 
 
 class Left(Sequence[Sample]):
     """Samples left in the file that they were written to; equal to any others of the same content."""
 
-    def __init__(self, lines: Lines[Sample]) -> None:
-        self._lines = lines
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _lines(self) -> Sequence[Sample]:
+        return lines_of_file(self._path)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -102,22 +110,6 @@ class Left(Sequence[Sample]):
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]  # as a list
-
-
-def _write_lines(path: Path, samples: Iterable[Sample], style: Style) -> array[int]:
-    """Writes one sample a line; returns where each line starts."""
-    starts, hashes = array("q"), array("q")
-    at = 0
-    with path.open("wb", buffering=BUFFER) as file:
-        for sample in samples:
-            starts.append(at)
-            hashes.append(hash(sample.id))
-            at += file.write(encode_sample(sample, style))
-    if len(np.unique(hashes)) < len(hashes):  # some id stands twice, or two have one hash
-        ids = Counter(sample.id for sample in lines_written(path, starts))
-        if twice := [name for name, count in ids.items() if count > 1]:
-            raise InputError("its id stands twice; ids must be unique.", where=f"sample {twice[0]!r}")
-    return starts
 
 
 def _is_ours(path: Path) -> bool:

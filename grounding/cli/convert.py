@@ -6,7 +6,7 @@ grounding convert instances.json --format coco --out data/parts
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from data_tools import convert as line
 from data_tools.caps import Caps
@@ -23,17 +22,14 @@ from data_tools.engines import ENGINES, engine_of
 from data_tools.readers import OWN
 from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
-from data_tools.reasons import REASONS
-from data_tools.records import Tally
 from data_tools.splits import SPLITS, parse_ratios
-from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
+from data_tools.writers import STYLES
+from grounding.cli.conversion_told import tell
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
-SHOWN = 3  # examples of samples, and of findings of one reason
-CLASSES_SHOWN = 12
 STRIDE = 20  # things done between two moves of a bar
 
 
@@ -111,7 +107,10 @@ STRIDE = 20  # things done between two moves of a bar
     help="Cut images into overlapping tiles of SIDE px; a tile has an object of which it shows VISIBLE (0.5).",
 )
 @click.option(
-    "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
+    "--templates",
+    multiple=True,
+    metavar="[TASK:][LANG=]FILE",
+    help="A file of your own wordings, `prompt => answer`, for phrase_to_boxes unless a TASK is named.",
 )
 @click.option(
     "--names",
@@ -136,7 +135,13 @@ STRIDE = 20  # things done between two moves of a bar
 )
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
-@click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="pairs",
+    show_default=True,
+    help="How samples are written. finetune and benchmark read pairs and conversations.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option(
@@ -198,7 +203,7 @@ def command(
     with _bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:
-        _tell(Console(), conversion, options, out)
+        tell(Console(), conversion, options, out)
 
 
 def _user_cache() -> Path:
@@ -217,21 +222,24 @@ def _source(text: str) -> tuple[str | None, Path]:
 
 
 def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
-    """Language -> template file of `en=FILE`, or of `FILE` where there is one language."""
+    """Template files of `FILE`, `en=FILE`, `phrase_to_box:en=FILE`, by language, with the task before it if named."""
     files: dict[str, Path] = {}
     for value in values:
-        lang, _, path = value.partition("=")
+        task, colon, rest = value.partition(":")
+        task, rest = (task, rest) if colon and task in TASKS else ("", value)
+        lang, _, path = rest.partition("=")
         if lang not in NOT_FOUND or not path:
             if len(langs) != 1:
                 raise InputError(
                     f"{value!r} does not say its language, and --lang has {len(langs)}",
                     where="--templates",
-                    fix=f"Write --templates {'|'.join(langs)}={value}.",
+                    fix=f"Write --templates {task}{colon if task else ''}{'|'.join(langs)}={rest}.",
                 )
-            lang, path = langs[0], value
-        if lang in files:
-            raise InputError(f"two files for {lang}: {files[lang]} and {path}", where="--templates")
-        files[lang] = Path(path)
+            lang, path = langs[0], rest
+        key = f"{task}:{lang}" if task else lang
+        if key in files:
+            raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
+        files[key] = Path(path)
     return files
 
 
@@ -262,127 +270,3 @@ def _bars(quiet: bool) -> Iterator[line.Progress]:
 
     with bars:
         yield progress
-
-
-def _tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
-    """What was done, and everything a user should look at before training."""
-    counts = conversion.manifest.counts
-    console.print(
-        f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, "
-        f"{counts['images']:,} of them in {counts['samples']:,} samples"
-    )
-    console.print(_split_table(conversion.splits))
-    for name, choice in conversion.taken.items():
-        console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally)
-    console.print(_class_table(conversion.splits))
-    for warning in _warnings(conversion, options):
-        console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
-    console.print("[bold]Examples[/]")
-    for sample in _examples(conversion):
-        console.print(
-            f"  {escape(sample.id)}\n    {escape(sample.prompt)}\n    [green]{escape(sample.label)}[/]", highlight=False
-        )
-
-
-def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("split", title="Samples", title_justify="left")
-    for heading in ("images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
-        table.add_column(heading, justify="right")
-    for split, numbers in splits.items():
-        tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
-        table.add_row(
-            split,
-            f"{numbers['images']:,}",
-            f"{numbers['found']:,}",
-            f"{numbers['not_found']:,}",
-            f"{numbers['boxes']:,}",
-            f"{tokens['total']:,} ({tokens['max']:,})",
-            "-" if ceiling is None else f"{ceiling:.4f}",
-        )
-    table.caption = (
-        "tokens: 16 a box and 1, and eos; words around boxes estimated. Grid ceiling: IoU of a perfect answer."
-    )
-    table.caption_justify = "left"
-    return table
-
-
-def _tell_tally(console: Console, tally: Tally) -> None:
-    """Each reason that was met: outcome, number, meaning, a few places."""
-    table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
-    table.add_column("n", justify="right")
-    table.add_column("rule and examples", overflow="fold")
-    colours = {"refused": "red", "mended": "yellow", "kept": "green"}
-    for outcome, colour in colours.items():
-        for reason, count in tally.having(outcome).items():  # type: ignore[arg-type]  # the keys are the outcomes
-            examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
-            text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
-            table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
-    console.print(table if table.row_count else "Nothing was refused or mended.")
-
-
-def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The most and, of many, the rarest classes of all splits together."""
-    totals: dict[str, list[int]] = {}
-    for numbers in splits.values():
-        for category, counted in numbers["classes"].items():
-            total = totals.setdefault(category, [0, 0, 0])
-            for column, name in enumerate(("found", "not_found", "boxes")):
-                total[column] += counted[name]
-    ordered = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
-    table = Table("class", title=f"Classes ({len(ordered)})", title_justify="left")
-    for heading in ("found", "not found", "boxes"):
-        table.add_column(heading, justify="right")
-    half = CLASSES_SHOWN // 2
-    shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
-    for category, total in shown:
-        table.add_row(escape(category), *(f"{number:,}" for number in total))
-    return table
-
-
-def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
-    """What a user would rather know before training than after."""
-    yield from conversion.remarks
-    shaped = options.caps != Caps() or options.tasks != line.Options().tasks
-    for split, numbers in conversion.splits.items():
-        if not numbers["samples"]:
-            yield f"{split} has no sample; {split}.jsonl is empty."
-        elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
-            yield (
-                f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
-                "asked for: no more classes are known to be absent from its images."
-            )
-        for task, wanted in numbers.get("tasks_wanted", {}).items():
-            if (possible := numbers["tasks_possible"][task]) < wanted:
-                yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
-        if shaped and (ready := numbers.get("ready", 0)):
-            yield f"{split} has {ready} samples as the source holds them: --tasks, shares and caps do not touch them."
-        over = numbers["label_tokens"]["over_budget"]
-        if over:
-            yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."
-    chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
-    if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
-        yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
-    if not options.check_images:
-        yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
-    if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):
-        yield "the source names its negatives: with exhaustive absence, classes may be called absent that are there."
-
-
-def _examples(conversion: line.Conversion) -> list[Any]:
-    """A few found samples and one not found, from the first split that has any."""
-    split = next(split for split, samples in conversion.samples.items() if samples)
-    step = max(1, conversion.splits[split]["found"] // SHOWN)
-    found: list[Any] = []
-    absent: list[Any] = []
-    passed = 0
-    for sample in conversion.samples[split]:
-        if not sample.boxes:
-            absent = absent or [sample]
-        else:
-            if passed % step == 0 and len(found) < SHOWN:
-                found.append(sample)
-            passed += 1
-        if absent and len(found) == SHOWN:
-            break
-    return found + absent

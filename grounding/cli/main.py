@@ -33,10 +33,16 @@ SUBCOMMANDS = {
         "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
     ),
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "export": Subcommand(
+        "grounding.cli.export", "A dataset, or answers to it, for another program (ms-swift, COCO, ...)."
+    ),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
+    "compare": Subcommand(
+        "grounding.cli.compare", "What became better or worse from one run to another, and is it chance."
+    ),
     "predict": Subcommand("grounding.cli.predict", "Find phrases in an image, or in a folder of them."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),

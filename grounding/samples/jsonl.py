@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -19,12 +19,12 @@ from grounding.samples.lines import Lines
 from grounding.samples.sample import LANGUAGES, TASKS, Sample, problems, written_keys
 
 Style = Literal["pairs", "conversations"]
+BUFFER = 1 << 20  # bytes that are written at once
 
 _ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
 _pair = msgspec.json.Decoder(Sample)
 _conversation = msgspec.json.Decoder(Conversation)
 _encoder = msgspec.json.Encoder()
-_SAYS_NOTHING = b',"upright":false,"history":[]}'  # the end of an encoded sample with none of the keys to leave out
 # A quote inside a JSON string is escaped, so this can only be a key.
 _HAS_CONVERSATIONS = re.compile(rb'"conversations"\s*:')
 
@@ -110,44 +110,67 @@ def _has_conversations(content: bytes) -> bool:
     return b'"conversations"' in content and _HAS_CONVERSATIONS.search(content) is not None
 
 
+def lines_of_file(path: Path) -> Sequence[Sample]:
+    """The samples of a file that `write_samples` wrote, left there and read when they are asked for.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    offsets = array("q", [0])
+    try:
+        with path.open("rb") as file:
+            while line := file.readline():
+                offsets.append(offsets[-1] + len(line))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return Lines(path, np.array(offsets[:-1], dtype=np.int64), _one_of_line, ids=())
+
+
 def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs") -> None:
     """Writes samples as JSONL, one a line, keys in the contract's order, under a temporary name first.
+
+    Raises:
+        InputError, RunError: as `write_lines`.
+    """
+    if style not in ("pairs", "conversations"):
+        raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
+    write_lines(path, samples, to_conversation if style == "conversations" else to_pair)
+
+
+def to_pair(sample: Sample) -> msgspec.Raw | dict[str, Any]:
+    """The sample as a line of pairs: nearly always its JSON as it is, without the keys that say nothing."""
+    if sample.upright or sample.history:
+        return {key: getattr(sample, key) for key in written_keys(sample)}
+    return msgspec.Raw(_encoder.encode(sample).removesuffix(_SAYS_NOTHING) + b"}")
+
+
+_SAYS_NOTHING = b',"upright":false,"history":[]}'  # the end of a sample with none of the keys that are left out
+
+
+def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample], Any]) -> None:
+    """Writes what `to_line` makes of each sample as JSONL, under a temporary name first.
 
     Raises:
         InputError: a sample that could not be read again: something about it is wrong, an id stands twice, or a text
             holds half a surrogate pair. Nothing is written then.
         RunError: the file cannot be written.
     """
-    if style not in ("pairs", "conversations"):
-        raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
+    with atomic_path(Path(path)) as temporary, temporary.open("wb", buffering=BUFFER) as file:
+        for sample in sound(samples):
+            try:
+                file.write(_encoder.encode(to_line(sample)) + b"\n")
+            except UnicodeEncodeError as error:
+                raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
+
+
+def sound(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same samples. Raises InputError at one that something is wrong about, or whose id stood before."""
     ids: set[str] = set()
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        for sample in samples:
-            if sample.id in ids:
-                twice = "its id stands twice; ids must be unique"
-                raise InputError(f"{'; '.join([*problems(sample), twice])}.", where=f"sample {sample.id!r}")
-            ids.add(sample.id)
-            file.write(encode_sample(sample, style))
-
-
-def encode_sample(sample: Sample, style: Style = "pairs") -> bytes:
-    """The line of a sample, line end included.
-
-    Raises:
-        InputError: it could not be read again: something about it is wrong, or a text holds half a surrogate pair.
-    """
-    if wrong := list(problems(sample)):
-        raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
-    try:
-        if style == "conversations":
-            return _encoder.encode(to_conversation(sample)) + b"\n"
-        if sample.upright or sample.history:
-            return _encoder.encode({key: getattr(sample, key) for key in written_keys(sample)}) + b"\n"
-        return _encoder.encode(sample).removesuffix(_SAYS_NOTHING) + b"}\n"
-    except UnicodeEncodeError as error:
-        raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
-
-
-def lines_written(path: Path, offsets: Sequence[int]) -> Lines[Sample]:
-    """The samples of a file that `encode_sample` wrote, left there; each starts at one of the offsets."""
-    return Lines(path, np.array(offsets, dtype=np.int64), _one_of_line, ids=())
+    for sample in samples:
+        wrong = list(problems(sample))
+        if sample.id in ids:
+            wrong.append("its id stands twice; ids must be unique")
+        if wrong:
+            raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
+        ids.add(sample.id)
+        yield sample
