@@ -4,7 +4,9 @@ Each contender runs in a process of its own; CPU seconds and peak memory are wha
 imports included. The floor and the pycocotools loop (`benchmarks.converting_floor`) write the same bytes, which is
 checked. The VOC side reads the same files by expat alone, its handlers empty.
 
-    python -m benchmarks.converting [ROUNDS]
+    python -m benchmarks.converting [ROUNDS [FOLDER]]
+
+The annotations are made anew, in FOLDER where one is named; those that are there already are taken.
 """
 
 from __future__ import annotations
@@ -69,42 +71,41 @@ def read_voc(folder: Path) -> None:
     open_voc(folder, None, {})
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        coco, voc = folder / "instances_train2017.json", folder / "voc"
+def main(rounds: int, folder: Path) -> None:
+    coco, voc = folder / "instances_train2017.json", folder / "voc"
+    if not coco.exists():
         write_train2017(coco)
+    if not voc.exists():
         write_voc(voc, VOC_FILES)
-        floor, loop, ours = (str(folder / out) for out in ("floor", "loop", "ours"))
-        module = ("-m", "benchmarks.converting_floor")
-        convert = (*CONVERT, str(coco), "--format", "coco", *PLAIN)
-        contenders: dict[str, tuple[str, ...]] = {
-            "floor": (*module, "floor", str(coco), floor),
-            "grounding convert --negatives 0 --lang en": (*convert, "--negatives", "0", "--out", ours),
-            "grounding convert --lang en,zh": (*convert, "--lang", "en,zh", "--out", str(folder / "both")),
-            "VOC: expat alone": ("-m", "benchmarks.converting", "expat", str(voc / "Annotations")),
-            "VOC: read": ("-m", "benchmarks.converting", "voc", str(voc)),
-            "VOC: grounding convert": (*CONVERT, str(voc), "--format", "voc", *PLAIN, "--out", str(folder / "made")),
-            "nothing but imports": (*CONVERT, "--help"),
-        }
-        runs: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
-        for _ in range(rounds):  # turn by turn, so that a drift of the machine hits all alike
-            for contender, arguments in contenders.items():
-                runs[contender].append(measure(arguments))
-        runs["pycocotools and a loop"] = [measure((*module, "pycocotools", str(coco), loop))]
-        for split in SPLITS:
-            contents = {(Path(out) / split).read_bytes() for out in (floor, loop, ours)}
-            if len(contents) > 1:
-                raise SystemExit(f"{split} is not the same for all")
-        settings = {
-            "images": IMAGES,
-            "boxes": BOXES,
-            "megabytes": round(coco.stat().st_size / 1e6),
-            "voc_files": VOC_FILES,
-            "rounds": rounds,
-            "same_bytes": True,
-        }
+    floor, loop, ours = (str(folder / out) for out in ("floor", "loop", "ours"))
+    module = ("-m", "benchmarks.converting_floor")
+    convert = (*CONVERT, str(coco), "--format", "coco", *PLAIN)
+    contenders: dict[str, tuple[str, ...]] = {
+        "floor": (*module, "floor", str(coco), floor),
+        "grounding convert --negatives 0 --lang en": (*convert, "--negatives", "0", "--out", ours),
+        "grounding convert --lang en,zh": (*convert, "--lang", "en,zh", "--out", str(folder / "both")),
+        "VOC: expat alone": ("-m", "benchmarks.converting", "expat", str(voc / "Annotations")),
+        "VOC: read": ("-m", "benchmarks.converting", "voc", str(voc)),
+        "VOC: grounding convert": (*CONVERT, str(voc), "--format", "voc", *PLAIN, "--out", str(folder / "made")),
+        "nothing but imports": (*CONVERT, "--help"),
+    }
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    for _ in range(rounds):  # turn by turn, so that a drift of the machine hits all alike
+        for contender, arguments in contenders.items():
+            runs[contender].append(measure(arguments))
+    runs["pycocotools and a loop"] = [measure((*module, "pycocotools", str(coco), loop))]
+    for split in SPLITS:
+        contents = {(Path(out) / split).read_bytes() for out in (floor, loop, ours)}
+        if len(contents) > 1:
+            raise SystemExit(f"{split} is not the same for all")
+    settings = {
+        "images": IMAGES,
+        "boxes": BOXES,
+        "megabytes": round(coco.stat().st_size / 1e6),
+        "voc_files": VOC_FILES,
+        "rounds": rounds,
+        "same_bytes": True,
+    }
     results = {name: _figures(some, runs) for name, some in runs.items()}
     report("converting", "Converting annotations (images not opened)", settings, results, ("msgspec", "pycocotools"))
 
@@ -123,8 +124,11 @@ def _figures(
 
 
 if __name__ == "__main__":
-    part = {"expat": read_by_expat, "voc": read_voc}.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    if part is not None:
-        part(Path(sys.argv[2]))
+    told = sys.argv[1:]
+    if told[:1] == ["expat"]:
+        read_by_expat(Path(told[1]))
+    elif told[:1] == ["voc"]:
+        read_voc(Path(told[1]))
     else:
-        main()
+        with tempfile.TemporaryDirectory() as temporary:
+            main(int(told[0]) if told else 3, Path(told[1] if told[1:] else temporary))

@@ -92,6 +92,7 @@ def _convert(
 
     read = _read(sources, options, progress, means.engine)
     records, tally, image_root, kinds = gather(read, options.negatives_from)
+    read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)
     if called:
         names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))

@@ -29,11 +29,6 @@ class Engine(NamedTuple):
     name: EngineName = "local"
     workers: int = 1
 
-    @property
-    def is_this_process(self) -> bool:
-        """Whether nothing is handed to others: then parts may be as small as they are."""
-        return self.name == "local" and self.workers == 1
-
     def map(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
         """The result of each part, in order.
 

@@ -51,8 +51,11 @@ def style_named(name: str) -> Style:
 
 def writable(samples: Iterable[Sample], style: Style, findings: list[Finding]) -> Iterator[Sample]:
     """The samples that a style can say; one whose words hold a mark that the style reads anew becomes a finding."""
+    if not style.reserved:
+        yield from samples
+        return
     for sample in samples:
-        mark = _mark_in(sample, style.reserved) if style.reserved else None
+        mark = _mark_in(sample, style.reserved)
         if mark is None:
             yield sample
         else:

@@ -80,8 +80,6 @@ def problems(sample: Sample) -> Iterator[str]:
 
     Whether the label says what the boxes say is not looked at.
     """
-    if _is_plain(sample):
-        return
     if not sample.id:
         yield "`id` is empty; each sample needs one of its own"
     if sample.image == "":
@@ -101,7 +99,7 @@ def problems(sample: Sample) -> Iterator[str]:
             yield f"`categories` has length {len(sample.categories)} but `boxes` is {found}; they must be parallel"
 
 
-def _is_plain(sample: Sample) -> bool:
+def is_plain(sample: Sample) -> bool:
     """Whether the sample is of the usual kind and nothing is wrong with it: quick to see, true of nearly all."""
     if not (sample.id and sample.image and sample.width and sample.height and sample.label.strip()):
         return False

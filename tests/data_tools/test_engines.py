@@ -100,7 +100,7 @@ def test_a_wrong_engine_is_told(name: str, workers: int, told: str) -> None:
 
 def test_without_a_number_there_is_a_worker_for_each_core() -> None:
     assert engine_of("local", None).workers == min(cores(), 64)
-    assert engine_of("local", 1).is_this_process
+    assert engine_of("local", 1) == HERE
 
 
 def test_a_missing_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
