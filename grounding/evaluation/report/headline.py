@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grounding.page.layout import thousands
+
 # (key in the metrics, name, what it means, whether less is better), in groups with a heading.
 HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
     (
@@ -164,8 +166,3 @@ def percent(rate: Mapping[str, Any]) -> str:
 def span(rate: Mapping[str, Any]) -> str:
     """The interval of a rate in percent."""
     return "" if rate["ci95"] is None else f"{100 * rate['ci95'][0]:.1f}\u2013{100 * rate['ci95'][1]:.1f}"
-
-
-def thousands(number: int) -> str:
-    """12345 as 12 345, with a narrow space."""
-    return f"{number:,}".replace(",", "\u202f")

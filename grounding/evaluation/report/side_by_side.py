@@ -12,18 +12,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 from grounding.errors import InputError
 from grounding.evaluation.metrics import OUTCOMES
-from grounding.evaluation.report.gallery import Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.evaluation.report.headline import headline_rows
-from grounding.evaluation.report.page import packaged, template
+from grounding.evaluation.report.page import template
+from grounding.page import layout
+from grounding.page.thumbnails import Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Dataset, Sample, open_image
 
 HIT = 0.5  # IoU from which a true box counts as found
-TRUE, ANSWERED = "#12a150", "#ff5a1f"  # as in report.css
+TRUE, ANSWERED = "#12a150", "#ff5a1f"  # as in page.css
 STRIP_SIDE, STRIP_TEXT = 256, 34  # pixels of a picture's width in `picture_strip`, and of the line under it
 
 
@@ -150,7 +150,7 @@ def render_side_by_side(
         facts=facts,
         links=links,
         PERFECT=None,
-        style=Markup(packaged("report.css")),
+        style=layout.style(),
     )
 
 
