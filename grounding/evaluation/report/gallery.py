@@ -82,4 +82,3 @@ def _shapes(evaluation: Evaluation, number: int, row: dict[str, Any]) -> tuple[S
         hit = matched is not None and bool(found[matched])
         shapes.append(box_shape(box, "answered", alone=not hit, left_out=left_out))
     return tuple(shapes)
-
