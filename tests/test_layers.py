@@ -47,7 +47,15 @@ ALLOWED: dict[str, set[str]] = {
         "grounding.text",
         "grounding.page",
     },
-    "data_tools": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
+    # `labels` and `page` for looking at a finished dataset: the same judgement and the same look as everywhere.
+    "data_tools": {
+        "grounding.errors",
+        "grounding.geometry",
+        "grounding.samples",
+        "grounding.text",
+        "grounding.labels",
+        "grounding.page",
+    },
 }
 EXTRA = {
     "grounding.evaluation.predict": {"grounding.inference", "grounding.models", "grounding.processes"},

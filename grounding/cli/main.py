@@ -33,6 +33,8 @@ SUBCOMMANDS = {
         "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
     ),
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "inspect": Subcommand("grounding.cli.inspect", "What a dataset holds and what to look at in it, as a page."),
+    "validate": Subcommand("grounding.cli.validate", "Can this dataset be trained on, and its numbers be believed?"),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
