@@ -18,6 +18,7 @@ from scipy.fft import dctn
 
 SIDE = 64  # pixels of the square that a picture is squashed to
 LOW = 16  # frequencies kept along each side
+WORDS = LOW * LOW // 16  # uint16 of a fingerprint
 NEAR = 31  # bits by which pictures that look alike may differ, the most that `near_pairs` can promise to find
 FLAT = 2.0  # standard deviation, of 255 grey levels, below which a picture has no structure to compare
 _FLIPS = (0, *(1 << bit for bit in range(16)))
@@ -60,10 +61,11 @@ def near_pairs(prints: NDArray[np.uint16], most: int = NEAR) -> Pairs:
 def _sharing(prints: NDArray[np.uint16], word: NDArray[np.uint16], most: int) -> Iterator[NDArray[np.int64]]:
     """Pairs int64[P, 2] near enough among those whose `word` (uint16[N]) differs by one bit at most."""
     order = np.argsort(word, kind="stable")
+    having = np.bincount(word, minlength=1 << 16)
+    start_of = np.cumsum(having) - having  # in `order`, of those that have a word
     for flip in _FLIPS:
         wanted = word ^ np.uint16(flip)
-        first = np.searchsorted(word[order], wanted, side="left")
-        number = np.searchsorted(word[order], wanted, side="right") - first
+        first, number = start_of[wanted], having[wanted]
         reached = np.cumsum(number)
         for start in range(0, int(reached[-1]) if len(reached) else 0, _AT_ONCE):
             at = np.arange(start, min(start + _AT_ONCE, int(reached[-1])))

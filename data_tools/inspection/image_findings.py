@@ -64,5 +64,6 @@ def likeness_findings(alike: Alike, splits: Sequence[str]) -> Iterator[Remark]:
             )
             yield remark("leak_looks", "warning", text, [names[at] for at in found.tolist()])
     if alike.total:
-        text = f"{counted(alike.total, 'pair of different files looks', 'pairs of different files look')} alike, whatever split they are in."
+        pairs = counted(alike.total, "pair of files looks", "pairs of files look")
+        text = f"{pairs} alike, whatever split they are in."
         yield Remark("look_alikes", "note", text, alike.total)

@@ -13,7 +13,7 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from data_tools.inspection.fingerprints import Pairs, near_pairs
+from data_tools.inspection.fingerprints import WORDS, Pairs, near_pairs
 from data_tools.inspection.leaks import Files
 from data_tools.inspection.table import Ints
 
@@ -94,6 +94,6 @@ def alike(files: Files, splits: int) -> Alike:
     for number, members in enumerate(contents.values()):
         inside[number, [split for place in members for split in files.splits[place]]] = True
     place = np.array([members[0] for members in contents.values()], dtype=np.int64)
-    prints = np.array([files.looks[at].print for at in place.tolist()], dtype=np.uint16).reshape(len(place), -1)
+    prints = np.array([files.looks[at].print for at in place.tolist()], dtype=np.uint16).reshape(-1, WORDS)
     unique, group = np.unique(prints, axis=0, return_inverse=True)
     return Alike(files, place, group.reshape(-1).astype(np.int64), inside, near_pairs(unique))

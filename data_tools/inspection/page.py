@@ -5,14 +5,18 @@ Knows an inspection; does not count anything. Everything that came from a user i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from data_tools.inspection.gallery import KINDS, OF_CLASS, Card
 from data_tools.inspection.inspection import Inspection
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.plots import number_plot, shape_plot, size_plot, token_plot
+from data_tools.inspection.remarks import is_cut, share
 from grounding.page import layout
 
 CLASSES = 500  # rows of the table of classes; all of them are in the JSON
@@ -27,7 +31,7 @@ def render_page(inspection: Inspection) -> str:
         ("Boxes of a sample", number_plot(boxes["of_a_sample"]), report["dataset"]["samples"]),
         ("Length of labels", token_plot(boxes["label_tokens"]), report["dataset"]["samples"]),
     ]
-    return layout.template(__package__, "inspect.html.j2", share=_share).render(
+    return layout.template(__package__, "inspect.html.j2", share=share, code=code, cut=is_cut).render(
         report=report,
         dataset=report["dataset"],
         totals=totals(report["splits"]),
@@ -68,5 +72,6 @@ def kinds(cards: Sequence[Card]) -> list[dict[str, Any]]:
     return [{"name": kind, "words": KINDS.get(kind) or kind.removeprefix(OF_CLASS), "n": shown[kind]} for kind in named]
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.0f}\u2009%" if whole else "\u2013"
+def code(text: str) -> Markup:
+    """A text in which words between backticks are marked as code; all of it is escaped first."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

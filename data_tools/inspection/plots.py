@@ -64,4 +64,4 @@ def _ranges(edges: Sequence[int], least: int) -> dict[float, str]:
 
 
 def _ratio(value: float) -> str:
-    return f"{value:.2g}:1" if value >= 1 else f"1:{1 / value:.2g}"
+    return f"{value:.3g}:1" if value >= 1 else f"1:{1 / value:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 Level = Literal["fault", "warning", "note"]
@@ -34,6 +34,11 @@ def remark(name: str, level: Level, text: str, found: Sequence[object]) -> Remar
     return Remark(name, level, text, len(found), tuple(str(one) for one in found[:EXAMPLES]))
 
 
+def is_cut(finding: Mapping[str, Any]) -> bool:
+    """Whether a remark, as JSON has it, is about more than its examples say."""
+    return finding["n"] > len(finding["examples"]) == EXAMPLES
+
+
 def worst_first(remarks: Sequence[Remark]) -> list[Remark]:
     """Faults, then warnings, then notes; in the given order otherwise."""
     return sorted(remarks, key=lambda one: LEVELS.index(one.level))
@@ -51,5 +56,5 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 def share(part: int, whole: int) -> str:
     """A part in percent."""
-    percent = 100 * part / whole
+    percent = 100 * part / whole if whole else 0.0
     return f"{percent:.0f} %" if percent >= 1 or not part else f"{percent:.1g} %"

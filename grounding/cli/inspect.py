@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_tools.inspection.remarks import is_cut
 from grounding.cli.bars import bars
 
 PAGE = "inspect.html"
@@ -100,7 +101,7 @@ def told_findings(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         level = finding["level"]
         yield f"  [{LEVEL_STYLES[level]}]{level}[/] {escape(finding['text'])} [dim]\\[{finding['name']}][/]"
         if finding["examples"]:
-            more = ", ..." if finding["n"] > len(finding["examples"]) else ""
+            more = ", ..." if is_cut(finding) else ""
             yield f"    [dim]{escape(', '.join(finding['examples']))}{more}[/]"
 
 

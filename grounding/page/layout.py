@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import resources
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -15,7 +16,7 @@ STYLE = "page.css"
 _CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 
 
-def template(room: str, name: str, **filters: Callable[..., str]) -> jinja2.Template:
+def template(room: str, name: str, **filters: Callable[..., Any]) -> jinja2.Template:
     """A template out of the `templates` of a room, which may include those of this one; all it is given is escaped.
 
     Args:
