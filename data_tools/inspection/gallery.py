@@ -15,7 +15,7 @@ import numpy as np
 
 from data_tools.inspection.findings import LONG, WHOLE, doubles
 from data_tools.inspection.opening import Opened
-from data_tools.inspection.table import Ints, Table
+from data_tools.inspection.table import ASKS_NO_BOX, Ints, Table
 from grounding.page.thumbnails import Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Sample
 
@@ -29,6 +29,7 @@ KINDS = {
     "double": "two boxes on each other",
     "ignored": "with ignored areas",
     "absent": "not found",
+    "words": "answered in words",
 }
 OF_CLASS = "class: "  # begins the kind of a sample that is shown for its class
 
@@ -71,9 +72,9 @@ def make_cards(
     cards = []
     for number, kinds in _drawn(table, Random(f"{seed}|gallery"), most).items():
         split = table.splits[table.split[number]]
-        sample = opened.splits[split].samples[int(table.place[number])]
-        key, lack = add_thumbnail(sample, table.pictures[table.picture[number]].image_root, folder, thumbnails,
-                                  follow_links)  # fmt: skip
+        dataset = opened.splits[split]
+        sample = dataset.samples[int(table.place[number])]
+        key, lack = add_thumbnail(sample, dataset.image_root, folder, thumbnails, follow_links)
         shapes = [box_shape(box, "ignore") for box in sample.ignore]
         shapes += [box_shape(box, "true") for box in sample.boxes or []]
         cards.append(Card(sample, split, tuple(kinds), tuple(shapes), key, lack))
@@ -106,6 +107,7 @@ def _kinds(table: Table, rng: Random) -> Iterator[tuple[str, Sequence[int]]]:
     yield "double", _some(doubles(table), rng, OF_A_KIND)
     yield "ignored", _some(np.flatnonzero(table.ignored > 0), rng, OF_A_KIND)
     yield "absent", _some(np.flatnonzero(table.count == 0), rng, OF_A_KIND)
+    yield "words", _some(np.flatnonzero(table.count == ASKS_NO_BOX), rng, OF_A_KIND)
     classes, numbers = np.unique(table.object_class, return_counts=True)
     for place in classes[np.argsort(numbers, kind="stable")].tolist():
         members = np.unique(asker[table.object_class == place])

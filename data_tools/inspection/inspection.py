@@ -117,11 +117,14 @@ def inspect(
     shown = make_cards(
         opened, table, thumbnails, opened.folder, most=cards, seed=seed, follow_links=follow_links, advance=advance
     )
-    keys = [
-        [add_thumbnail(one.sample, one.image_root, opened.folder, thumbnails, follow_links)[0] for one in two]
-        for two in ([files.pictures[place] for place in pair[:2]] for pair in places)
+
+    def key(place: int) -> str | None:
+        file = files.pictures[place]
+        return add_thumbnail(file.sample, file.image_root, opened.folder, thumbnails, follow_links)[0]
+
+    drawn = [
+        replace(pair, pictures=(key(one), key(other))) for pair, (one, other, _) in zip(pairs, places, strict=True)
     ]
-    drawn = [replace(pair, pictures=tuple(two)) for pair, two in zip(pairs, keys, strict=True)]
     return Inspection(report, shown, drawn, thumbnails)
 
 

@@ -5,7 +5,6 @@ Files of the same bytes count as one here; those are told by `leaks`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
@@ -70,10 +69,8 @@ class Alike:
 
     def _pair(self, one: int, other: int) -> tuple[int, int]:
         """A file of each of two groups, or two of one, in different splits where there are such."""
-        members = [self._one_a_split(group) for group in (one, other)]
-        pairs: Sequence[tuple[int, int]] = (
-            list(combinations(members[0], 2)) if one == other else list(product(*members))
-        )
+        members = self._one_a_split(one)
+        pairs = combinations(members, 2) if one == other else product(members, self._one_a_split(other))
         first, second = max(pairs, key=lambda pair: bool((self.inside[pair[0]] ^ self.inside[pair[1]]).any()))
         return int(self.place[first]), int(self.place[second])
 
@@ -87,12 +84,12 @@ class Alike:
 def alike(files: Files, splits: int) -> Alike:
     """Looks for files that look alike among those that were read; `splits` is how many there are."""
     contents: dict[bytes, list[int]] = {}
-    for place, look in enumerate(files.looks):
+    for file, look in enumerate(files.looks):
         if look.print is not None:
-            contents.setdefault(look.digest, []).append(place)
+            contents.setdefault(look.digest, []).append(file)
     inside = np.zeros((len(contents), splits), dtype=bool)
     for number, members in enumerate(contents.values()):
-        inside[number, [split for place in members for split in files.splits[place]]] = True
+        inside[number, [split for file in members for split in files.splits[file]]] = True
     place = np.array([members[0] for members in contents.values()], dtype=np.int64)
     prints = np.array([files.looks[at].print for at in place.tolist()], dtype=np.uint16).reshape(-1, WORDS)
     unique, group = np.unique(prints, axis=0, return_inverse=True)

@@ -74,7 +74,7 @@ def _classes(table: Table) -> dict[str, dict[str, Any]]:
     boxes = counted(table.object_class, table.object_split, np.ones(len(table.object), dtype=bool))
     order = np.argsort(table.object_class, kind="stable")
     edges = np.searchsorted(table.object_class[order], np.arange(shape[0] + 1))
-    numbers = {}
+    numbers: dict[str, dict[str, Any]] = {}
     for place, name in enumerate(table.classes):
         members = order[edges[place] : edges[place + 1]]
         if not (len(members) or sum(found[place]) or sum(not_found[place])):

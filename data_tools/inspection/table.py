@@ -143,14 +143,22 @@ def make_table(datasets: Mapping[str, Dataset], advance: Callable[[int], None] =
             boxes.extend(chain.from_iterable(held))
             box_class.extend(numbers[: len(held)])
             advance(1)
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 9).T
+    split_of, place_of, picture, task, lang, count, ignored, tokens, category = np.array(rows).reshape(-1, 9).T
     return Table(
         tuple(datasets),
         tuple(classes),
         tuple(seen),
-        *columns,
+        split_of,
+        place_of,
+        picture,
+        task,
+        lang,
+        count,
+        ignored,
+        tokens,
+        category,
         size=np.array(sizes).reshape(-1, 2),
         box=np.array(boxes).reshape(-1, 4),
-        box_sample=np.repeat(np.arange(len(columns[0])), np.maximum(columns[5], 0)),
+        box_sample=np.repeat(np.arange(len(count)), np.maximum(count, 0)),
         box_class=np.array(box_class, dtype=np.int64),
     )

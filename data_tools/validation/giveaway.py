@@ -58,7 +58,7 @@ def holds_its_answer(sample: Sample) -> bool:
     """Whether a prompt says the boxes, or the words, that it asks for."""
     if sample.task == "box_to_phrase":
         answer = sample.phrase or sample.category
-        return bool(answer) and _word(answer).search(sample.prompt) is not None
+        return answer is not None and _word(answer).search(sample.prompt) is not None
     if not sample.boxes or sample.task == LISTS_BOXES or not (sample.width and sample.height):
         return False
     said = set(map(tuple, read_boxes(sample.prompt).xyxy_grid.tolist()))

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -53,6 +53,7 @@ def test_what_has_no_structure_has_no_fingerprint() -> None:
     assert fingerprint(Image.new("L", (50, 40), 200)) is None
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.lists(st.tuples(st.integers(0, 5), st.integers(0, NEAR + 12)), max_size=30))
 def test_the_pairs_are_those_of_comparing_all(seed: int, made: list[tuple[int, int]]) -> None:
     """Fingerprints at some distance from one of a few, so that many are near each other and many nearly."""

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from data_tools.inspection.inspection import inspect
 from data_tools.inspection.page import code, render_page
@@ -57,7 +58,7 @@ def test_it_needs_no_network_and_runs_nothing(plain: Path) -> None:
 def test_every_picture_that_is_used_is_there(plain: Path) -> None:
     page = Elements(render_page(inspect(plain)))
     there = {f"#{image['id']}" for image in page.having("image")}
-    used = {use["href"] for use in page.having("use")}
+    used = {use["href"] for use in page.having("use") if "href" in use}  # plots say xlink:href
     assert used == there and len(there) == 4
 
 
@@ -67,7 +68,7 @@ def test_it_shows_splits_classes_findings_twins_and_cards(plain: Path) -> None:
     page = Elements(text)
     for said in ("two splits", "the same bytes", "picture not here", "presence", ">empty<", "again.png"):
         assert said in text, said
-    assert len(page.having("article")) == len(found.cards) + len(found.pairs) == 5
+    assert len(page.having("article")) == len(found.cards) + len(found.pairs) == 6
     assert all(f'data-level="{finding["level"]}"' in text for finding in found.report["findings"])
     kinds = [label["for"] for label in page.having("label")]
     assert len(kinds) == len(set(kinds)) and {"k0", "k1"} <= set(kinds)
@@ -87,14 +88,16 @@ def test_what_a_user_wrote_is_only_text(tmp_path: Path) -> None:
     path = dataset(tmp_path, train=[evil, other], manifest=manifest)
     text = render_page(inspect(path))
     page = Elements(text)
-    assert not page.having("script") and not page.having("img") and not page.having("b")[2:]
+    assert not page.having("script") and not page.having("img")
+    assert "<b>'" not in text
     assert not any(attribute.startswith("on") for _, attrs in page.elements for attribute in attrs)
-    assert "{{ 7*7 }}" in text and text.count("</style>") == 1
+    assert "{{ 7*7 }}" in text and text.count("</style>") == text.count("<style")
 
 
 def test_images_need_not_be_there_nor_have_a_size(tmp_path: Path) -> None:
     talk = sample("a.png", None, width=None, height=None, label="Yes", task="presence")
-    path = dataset(tmp_path, train=[talk, sample("b.png", None, id="x", image=None, width=None, height=None)])
+    words = replace(talk, id="x", image=None)
+    path = dataset(tmp_path, train=[talk, words], draw=False)
     photo(1).save(tmp_path / "images" / "a.png")
     assert Elements(render_page(inspect(path))).having("article")
     assert not Elements(render_page(inspect(path, cards=0))).having("article")

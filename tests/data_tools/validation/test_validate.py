@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_lines_that_cannot_be_read_are_findings(tmp_path: Path) -> None:
     (path / "train.jsonl").write_text("\n".join(wrong))
     report = validate(path)
     (finding,) = report["findings"]
-    assert (finding["name"], finding["level"], finding["n"]) == ("unreadable_lines", "fault", 4)
+    assert (finding["name"], finding["level"], finding["n"]) == ("unreadable_lines", "fault", 5)
     told = "\n".join(finding["examples"])
     assert "ids must be unique" in told and "allowed are phrase_to_boxes" in told and "x0 < x1" in told
     assert report["samples"] == 1
@@ -92,8 +93,8 @@ def test_images_that_are_not_there_not_whole_or_not_of_their_size(tmp_path: Path
 
 
 def test_what_is_in_two_splits(tmp_path: Path) -> None:
-    path = dataset(tmp_path, train=[*GOOD, sample("p1_x.png")], val=[sample("a.png"), sample("p1_y.png"), sample("c.png")],
-                   manifest={"settings": {"group_by": "^(p[0-9])_"}})  # fmt: skip
+    train, val = [*GOOD, sample("p1_x.png")], [sample("a.png"), sample("p1_y.png"), sample("c.png")]
+    path = dataset(tmp_path, train=train, val=val, manifest={"settings": {"group_by": "^(p[0-9])_"}})
     (tmp_path / "images/c.png").write_bytes((tmp_path / "images/b.png").read_bytes())
     assert found(path) == {
         "leak_file": "fault",
@@ -133,7 +134,5 @@ def test_a_model_measures_and_says_what_does_not_fit(tmp_path: Path) -> None:
 def test_conversations_are_read_too(tmp_path: Path) -> None:
     photo(1).save(tmp_path / "a.png")
     turns = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}]
-    import json
-
     (tmp_path / "mine.jsonl").write_text(json.dumps({"id": "1", "image": "a.png", "conversations": turns}))
     assert found(tmp_path / "mine.jsonl") == {}
