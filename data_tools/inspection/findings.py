@@ -21,9 +21,9 @@ from grounding.samples import LANGUAGES
 TRAIN = "train"
 FEW_BOXES = 10  # of a class in train
 FEW_SAMPLES = 30  # of a split that is measured on
-FEW_ABSENT = 0.05  # share of not-found samples, of those that ask for boxes
+FEW_ABSENT = 0.05  # share of the rarer answer, found or not found
 MANY_ABSENT = 0.6
-ONE_ANSWER = 20  # samples of a class that are all found, or all not found, from which that is told
+ONE_ANSWER = 20  # samples of a class from which it is told that nearly all have one answer
 UNEVEN = 50  # boxes of the most frequent class for one of the rarest
 MANY_SMALL = 0.02  # share of the boxes
 WHOLE = 0.95  # of the image, from which a box says little
@@ -116,17 +116,21 @@ def _absence(table: Table, numbers: Numbers) -> Iterator[Remark]:
     elif absent > MANY_ABSENT * asked:
         text += ": the model may learn to deny what is there."
         yield Remark("much_absence", "warning", text, absent)
-    one_answer = [
-        f"{name} (always {'found' if totals['found'] else 'not found'}, {sum(totals.values())} times)"
-        for name, entry in classes.items()
-        if len(classes) > 1
-        and (totals := {key: sum(entry[key].values()) for key in ("found", "not_found")})
-        and sum(totals.values()) >= ONE_ANSWER
-        and not (totals["found"] and totals["not_found"])
-    ]
-    if one_answer:
-        text = f"{counted(len(one_answer), 'class has', 'classes have')} one answer only: the name alone tells it."
-        yield remark("class_one_answer", "warning", text, one_answer)
+    yield from _one_answer(classes)
+
+
+def _one_answer(classes: Numbers) -> Iterator[Remark]:
+    """Classes that are nearly always there, or nearly never, where there are several to tell apart."""
+    leaning = []
+    for name, entry in classes.items():
+        found, absent = (sum(entry[key].values()) for key in ("found", "not_found"))
+        if len(classes) > 1 and found + absent >= ONE_ANSWER and min(found, absent) < FEW_ABSENT * (found + absent):
+            leaning.append(
+                f"{name} ({'found' if found > absent else 'not found'} in {max(found, absent)} of {found + absent})"
+            )
+    if leaning:
+        text = f"{counted(len(leaning), 'class has', 'classes have')} nearly one answer only: the name alone tells it."
+        yield remark("class_one_answer", "note", text, leaning)
 
 
 def _boxes(table: Table) -> Iterator[Remark]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from data_tools.inspection.fingerprints import NEAR
 from data_tools.inspection.gallery import KINDS, OF_CLASS, Card
 from data_tools.inspection.inspection import Inspection
 from data_tools.inspection.measures import SMALL
@@ -45,6 +46,7 @@ def render_page(inspection: Inspection) -> str:
         thumbnails=inspection.thumbnails,
         number_of={key: number for number, key in enumerate(inspection.thumbnails.inside)},
         SMALL=SMALL,
+        NEAR=NEAR,
         style=layout.style(),
     )
 

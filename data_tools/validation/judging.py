@@ -103,7 +103,7 @@ class Judge:
         """(kind, words) of what is wrong with a sample."""
         for problem in label_problems(sample, self.not_found):
             yield "label_disagrees", problem
-        if any(_outside(box, sample) for box in sample.boxes or []):
+        if any(_outside(box, sample) for box in [*(sample.boxes or []), *sample.ignore]):
             yield "box_outside", f"in {sample.width} x {sample.height}"
         lengths, problems = self.measure(sample)
         self._remember(lengths)

@@ -98,7 +98,7 @@ def test_too_little_and_too_much_absence(tmp_path: Path) -> None:
     absent = [sample(f"x{number}.png", [], category="dog") for number in range(40)]
     found = findings(look(tmp_path / "3", train=[*present[::2], *absent]))
     assert found["much_absence"]["n"] == 40
-    assert found["class_one_answer"]["examples"] == ["dog (always not found, 40 times)"]
+    assert found["class_one_answer"]["examples"] == ["dog (not found in 40 of 40)"]
 
 
 def test_boxes_that_stand_out(tmp_path: Path) -> None:
@@ -163,6 +163,17 @@ def test_one_file_is_a_dataset_too(tmp_path: Path) -> None:
     report = inspect(path / "val.jsonl").report
     assert list(report["splits"]) == ["val"]
     assert report["images"]["faults"]["missing"] == 0
+
+
+def test_the_folders_of_the_published_code_are_a_dataset_too(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    photo(1).save(tmp_path / "images" / "a.png")
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "A cat."}]
+    (tmp_path / "labels" / "a.json").write_text(json.dumps({"conversations": turns}))
+    report = inspect(tmp_path).report
+    assert report["images"]["faults"] == {"missing": 0, "unreadable": 0, "other_size": 0}
+    assert [split["asks_no_box"] for split in report["splits"].values()] == [1]
 
 
 def test_what_is_no_dataset_is_told(tmp_path: Path) -> None:
