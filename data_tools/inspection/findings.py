@@ -125,9 +125,8 @@ def _one_answer(classes: Numbers) -> Iterator[Remark]:
     for name, entry in classes.items():
         found, absent = (sum(entry[key].values()) for key in ("found", "not_found"))
         if len(classes) > 1 and found + absent >= ONE_ANSWER and min(found, absent) < FEW_ABSENT * (found + absent):
-            leaning.append(
-                f"{name} ({'found' if found > absent else 'not found'} in {max(found, absent)} of {found + absent})"
-            )
+            most = "found" if found > absent else "not found"
+            leaning.append(f"{name} ({most} in {max(found, absent)} of {found + absent})")
     if leaning:
         text = f"{counted(len(leaning), 'class has', 'classes have')} nearly one answer only: the name alone tells it."
         yield remark("class_one_answer", "note", text, leaning)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_tools.splits import SPLITS
+from data_tools.writers.findings import FINDINGS
 from data_tools.writers.folder import MANIFEST
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Dataset, Manifest, open_dataset, read_manifest
@@ -81,4 +82,5 @@ def _files(path: Path) -> dict[str, Path]:
     if not path.is_dir():
         return {path.stem: path}
     usual = {name: path / f"{name}.jsonl" for name in SPLITS if (path / f"{name}.jsonl").is_file()}
-    return usual or {file.stem: file for file in sorted(path.glob("*.jsonl"))} or {path.name: path}
+    other = {file.stem: file for file in sorted(path.glob("*.jsonl")) if file.name != FINDINGS}
+    return usual or other or {path.name: path}

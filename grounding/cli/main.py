@@ -35,10 +35,16 @@ SUBCOMMANDS = {
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
     "inspect": Subcommand("grounding.cli.inspect", "What a dataset holds and what to look at in it, as a page."),
     "validate": Subcommand("grounding.cli.validate", "Can this dataset be trained on, and its numbers be believed?"),
+    "export": Subcommand(
+        "grounding.cli.export", "A dataset, or answers to it, for another program (ms-swift, COCO, ...)."
+    ),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
+    "compare": Subcommand(
+        "grounding.cli.compare", "What became better or worse from one run to another, and is it chance."
+    ),
     "predict": Subcommand("grounding.cli.predict", "Find phrases in an image, or in a folder of them."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),

@@ -13,7 +13,7 @@ from grounding.samples.images import (
     small_grey,
     to_rgb,
 )
-from grounding.samples.jsonl import Style, open_samples, read_samples, write_samples
+from grounding.samples.jsonl import Style, open_samples, read_samples, sound, write_lines, write_samples
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
 from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
@@ -45,9 +45,11 @@ __all__ = [
     "read_samples",
     "resolve_image",
     "small_grey",
+    "sound",
     "to_conversation",
     "to_rgb",
     "write_json_atomic",
+    "write_lines",
     "write_manifest",
     "write_samples",
     "write_text_atomic",

@@ -23,9 +23,12 @@ from grounding.evaluation.report.headline import (
     PERFECT,
     TILES,
     beside,
+    between,
+    chance,
     headline_rows,
     percent,
     pick,
+    signed,
     span,
     warnings,
 )
@@ -102,7 +105,8 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
 
 def template(name: str) -> jinja2.Template:
     """A template of this room, with the filters for rates."""
-    return layout.template(__package__, name, percent=percent, span=span)
+    rates = {"percent": percent, "span": span, "signed": signed, "between": between, "chance": chance}
+    return layout.template(__package__, name, **rates)
 
 
 def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
