@@ -73,6 +73,7 @@ def main() -> None:
         "CPU seconds to inspect and to validate a dataset without reading its images, and to find look-alikes",
         {"samples": SAMPLES, "images compared": IMAGES},
         results,
+        ("numpy", "msgspec", "scipy"),
     )
 
 

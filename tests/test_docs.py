@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from data_tools import readers
 from data_tools.inspection.pictures import FAULTS
+from data_tools.splits import SPLITS
 from data_tools.validation.judging import KINDS
 from grounding.cli.main import group
 from grounding.samples import read_dataset, read_manifest
@@ -41,7 +42,7 @@ def test_the_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         result = CliRunner().invoke(group, command.split()[1:], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         folder = tmp_path / "data" / "cells"
-        filled = [path for path in sorted(folder.glob("*.jsonl")) if path.stat().st_size]
+        filled = [path for path in (folder / f"{split}.jsonl" for split in SPLITS) if path.stat().st_size]
         samples = [sample for path in filled for sample in read_dataset(path).samples]
         made.append((samples, read_manifest(folder / "manifest.json").refusals))
     sys.modules.pop("my_boxes")

@@ -105,8 +105,7 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
 
 def template(name: str) -> jinja2.Template:
     """A template of this room, with the filters for rates."""
-    rates = {"percent": percent, "span": span, "signed": signed, "between": between, "chance": chance}
-    return layout.template(__package__, name, **rates)
+    return layout.template(__package__, name, percent=percent, span=span, signed=signed, between=between, chance=chance)
 
 
 def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
