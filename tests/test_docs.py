@@ -1,22 +1,31 @@
-"""What docs/readers.md says is true: its table has every format, and its reader works as it stands there."""
+"""What docs/readers.md and docs/formats.md say is true: tables have every format, and what stands there works."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from data_tools import readers
+from data_tools.writers import STYLES
+from data_tools.writers.swift import to_line
+from grounding.cli import export
 from grounding.cli.main import group
 from grounding.samples import read_dataset, read_manifest
 from tests.data_tools.annotated import image, text_file
+from tests.samples.making import make
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "readers.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = (DOCS / "readers.md").read_text(encoding="utf-8")
+FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 
 
@@ -50,3 +59,26 @@ def test_the_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     }
     assert {(s.image, s.category) for s in samples if not s.boxes} <= {("b.png", "red cell")}
     assert refusals == {"zero_area": 1, "class_incomplete": 1}
+
+
+def test_the_table_has_every_form_that_is_written() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| [JSp]", FORMATS, re.MULTILINE)
+    assert rows == [*STYLES, export.INSTANCES, export.RESULTS]
+
+
+@pytest.mark.parametrize("line", re.findall(r"^grounding .*", FORMATS, re.MULTILINE))
+def test_the_commands_that_write_them_parse(line: str) -> None:
+    name, *arguments = shlex.split(line)[1:]
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    command.make_context(name, arguments)
+
+
+def test_the_lines_shown_have_the_keys_that_are_written() -> None:
+    swift, information = (
+        json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", FORMATS, re.DOTALL | re.MULTILINE)
+    )
+    written = to_line(make())
+    assert (list(swift), list(swift["objects"])) == (list(written), list(written["objects"]))
+    assert swift["truth"].keys() < written["truth"].keys()
+    assert information["mine"]["columns"] == {"messages": "conversations", "images": "images"}
