@@ -71,7 +71,7 @@ def stratify(
 
 def _classes(record: Record) -> set[str]:
     """The classes that samples about an image will be of."""
-    named = {one.category for some in (record.phrases, record.samples) for one in some}  # type: ignore[attr-defined]
+    named = {one.category for some in (record.phrases, record.samples) for one in some}
     return {annotation.category for annotation in record.annotations} | {name for name in named if name is not None}
 
 
