@@ -24,9 +24,12 @@ from grounding.evaluation.report.headline import (
     PERFECT,
     TILES,
     beside,
+    between,
+    chance,
     headline_rows,
     percent,
     pick,
+    signed,
     span,
     thousands,
     warnings,
@@ -111,6 +114,7 @@ def template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    environment.filters.update(signed=signed, between=between, chance=chance)
     return environment.get_template(name)
 
 
