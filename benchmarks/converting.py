@@ -46,7 +46,7 @@ def measure(arguments: Sequence[str]) -> dict[str, float]:
 
 def _run(answer: Connection, command: Sequence[str]) -> None:
     """Runs a command as the only child of this process, so that what children used is what it used."""
-    status = subprocess.run(command, check=False).returncode
+    status = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer.send((used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, status))
 

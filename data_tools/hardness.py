@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from data_tools.annotations import categories_of
@@ -55,13 +55,13 @@ class Hardness:
             weights += SAME_KIND * self.kinds_present[:, [self.kind_number[self.kinds[category]]]].toarray().ravel()
         return weights
 
-    def draw(self, category: str, candidates: ArrayLike, count: int, rng: random.Random) -> list[int]:
+    def draw(self, category: str, candidates: Sequence[int], count: int, rng: random.Random) -> list[int]:
         """About `share` of `count` images, drawn without return by weight; fewer where too few have any.
 
         Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): the largest u ** (1 / weight).
         """
         hard = int(self.share * count + rng.random())
-        images = np.asarray(candidates, dtype=np.int64)
+        images = np.array(list(candidates), dtype=np.int64)
         weights = self.weights(category)[images] if hard else np.zeros(0)
         possible = np.flatnonzero(weights)
         keys = np.log(1 - np.random.default_rng(rng.getrandbits(64)).random(len(possible))) / weights[possible]

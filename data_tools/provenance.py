@@ -16,7 +16,7 @@ from data_tools.writers.folder import MADE_BY
 from grounding import __version__
 from grounding.samples import Manifest
 
-PLACES = 5  # findings of one reason that the manifest names; findings.jsonl has the others
+PLACES = 5  # findings of one reason that the manifest names; findings.json has the others
 
 
 def taken_of(read: Sequence[Source], absence: Absence | None) -> dict[str, str]:

@@ -9,12 +9,10 @@ import bisect
 import itertools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from data_tools.absence import Absent, Without
+from data_tools.absence import Absent
 from data_tools.annotations import categories_of, ignored_of
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
@@ -111,7 +109,7 @@ def draw_absent(
 
     Args:
         records: of the split.
-        absent: of these images, and maybe of others.
+        absent: what is absent from these images, and others.
         positives: the found questions of the split.
         ratio: not-found questions for each found one, >= 0.
         seed: the draw is a function of it and of the other arguments.
@@ -121,18 +119,17 @@ def draw_absent(
     wanted = round(ratio * len(positives))
     if not ratio:
         return Selected([], wanted)
-    without = absent.among(records)
+    places = absent.places(records)
     chosen: set[tuple[int, str]] = set()
     for category, found in sorted(Counter(question.category for question in positives).items()):
         rng = random.Random(f"{seed}|{category}")
         share = int(ratio * found + rng.random())  # rounded at random: the mean over classes is the ratio
-        candidates = without.images(category)
+        candidates = places.get(category, [])
         count = min(share, len(candidates))
         hard = hardness.draw(category, candidates, count, rng) if hardness else []
-        easy = candidates[~np.isin(candidates, hard)] if hard else candidates
-        drawn = easy[rng.sample(range(len(easy)), count - len(hard))].tolist()
-        chosen |= {(index, category) for index in (*hard, *drawn)}
-    chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, without, wanted, seed)
+        easy = [index for index in candidates if index not in set(hard)] if hard else candidates
+        chosen |= {(index, category) for index in (*hard, *rng.sample(easy, count - len(hard)))}
+    chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
     questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
     return Selected(questions, wanted)
 
@@ -141,25 +138,20 @@ def _trim(chosen: set[tuple[int, str]], wanted: int, seed: str) -> set[tuple[int
     return set(random.Random(f"{seed}|trim").sample(sorted(chosen), wanted))
 
 
-def _fill(chosen: set[tuple[int, str]], without: Without, wanted: int, seed: str) -> set[tuple[int, str]]:
+def _fill(
+    chosen: set[tuple[int, str]], places: Mapping[str, Sequence[int]], wanted: int, seed: str
+) -> set[tuple[int, str]]:
     """The chosen pairs and as many more as are wanted, drawn evenly, without listing all pairs of a large set."""
-    if len(chosen) >= wanted:
-        return chosen
-    categories = without.categories()
-    ends = list(itertools.accumulate(len(without.images(category)) for category in categories))
+    categories = sorted(places)
+    ends = list(itertools.accumulate(len(places[category]) for category in categories))
     total = ends[-1] if ends else 0
+    filled = set(chosen)
     # As many tickets as could be needed when all that is chosen already is drawn again.
     tickets = random.Random(f"{seed}|fill").sample(range(total), min(total, wanted + len(chosen)))
-    drawn: list[tuple[int, str]] = [(0, "")] * len(tickets)
-    last, images = -1, np.zeros(0, dtype=np.int64)
-    for place in sorted(range(len(tickets)), key=tickets.__getitem__):  # so that each class is worked out once
-        which = bisect.bisect_right(ends, tickets[place])
-        if which != last:
-            last, images = which, without.images(categories[which])
-        drawn[place] = int(images[tickets[place] - (ends[which - 1] if which else 0)]), categories[which]
-    filled = set(chosen)
-    for pair in drawn:
+    for ticket in tickets:
         if len(filled) >= wanted:
             break
-        filled.add(pair)
+        which = bisect.bisect_right(ends, ticket)
+        start = ends[which - 1] if which else 0
+        filled.add((places[categories[which]][ticket - start], categories[which]))
     return filled

@@ -19,7 +19,7 @@ class View(NamedTuple):
 
     Attributes:
         records: its images.
-        absent: the classes absent from each image, of this split and maybe of others.
+        absent: what is absent from the images.
         selected: every (image, class) of which all boxes are known, the not-found ones drawn beside them, and the
             phrases of the annotations.
         ratio: not-found questions for each found one.

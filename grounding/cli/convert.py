@@ -6,15 +6,12 @@ grounding convert instances.json --format coco --out data/parts
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from data_tools import convert as line
 from data_tools.caps import Caps
@@ -26,11 +23,10 @@ from data_tools.splits import SPLITS, parse_ratios
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
+from grounding.cli.bars import bars
 from grounding.cli.conversion_told import tell
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
-
-STRIDE = 20  # things done between two moves of a bar
 
 
 @click.command("convert")
@@ -200,7 +196,7 @@ def command(
         **rest,
     )
     means = line.Means(engine_of(engine, workers), cache or _user_cache())
-    with _bars(quiet) as progress:
+    with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:
         tell(Console(), conversion, options, out)
@@ -241,32 +237,3 @@ def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
         files[key] = Path(path)
     return files
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator[line.Progress]:
-    """A bar on stderr for each long step, gone when it is done; none where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    if quiet or not console.is_terminal:
-        yield lambda *_: None
-        return
-    bars = Progress(*columns, console=console, transient=True)
-
-    def progress(step: str, done: int, total: int | None) -> None:
-        """Moves the bar of a step; the bar of the step before goes."""
-        if not bars.tasks or bars.tasks[0].description != escape(step):
-            for task in list(bars.task_ids):
-                bars.remove_task(task)
-            bars.add_task(escape(step), total=total)
-        if done % STRIDE == 0 or done == total:
-            bars.update(bars.task_ids[0], completed=done)
-
-    with bars:
-        yield progress

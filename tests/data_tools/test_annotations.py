@@ -97,17 +97,3 @@ def test_rows_are_a_sequence_of_annotations() -> None:
     with pytest.raises(IndexError):
         rows[2]
     assert pickle.loads(pickle.dumps(one)) == one
-
-
-def test_the_images_without_a_class_are_those_that_list_it() -> None:
-    boxes = [[(0, 0, 5, 5, number % 3, 0)] if number % 4 else [] for number in range(12)]
-    records = by_column(boxes)
-    records[3] = replace(records[3], doubtful=True)
-    records[5] = replace(records[5], looked_for=frozenset({"dog"}))
-    absent = Absent(records)
-    some = records[2:10]
-    without = absent.among(some)
-    assert without.categories() == ["cat", "dog", "red car"]
-    for category in (*CLASSES, "cow"):
-        expected = [number for number, one in enumerate(some) if category in absent[one.name]]
-        assert without.images(category).tolist() == expected
