@@ -83,7 +83,7 @@ def judge(
         file: name of the file, for places.
         form: of the four numbers, "xywh" or "corners".
     """
-    rows = _Rows(entries, images, classes, form)
+    rows = _Numbered(entries, images, classes, form)
     places = Places(file, entries.id, {})
     one_by_one = _OneByOne(rows, entries, images, classes, file, form)
     slow = rows.unusual(_repeated(entries))
@@ -107,7 +107,7 @@ def judge(
     return Boxes(columns, starts, one_by_one.refused, one_by_one.doubtful)
 
 
-class _Rows:
+class _Numbered:
     """What each annotation is, in numbers: -1 for an image or a class that there is not."""
 
     def __init__(self, entries: Entries, images: Images, classes: Mapping[Any, str], form: str) -> None:
@@ -156,7 +156,7 @@ class _OneByOne:
     """Annotations that something is to be said of, looked at in the order of the file."""
 
     def __init__(
-        self, rows: _Rows, entries: Entries, images: Images, classes: Mapping[Any, str], file: str, form: str
+        self, rows: _Numbered, entries: Entries, images: Images, classes: Mapping[Any, str], file: str, form: str
     ) -> None:
         self.rows, self.entries, self.images, self.classes, self.form = rows, entries, images, classes, form
         self.file = file
