@@ -120,7 +120,8 @@ def _convert(
         split: Making(asked.questions, members[split], voices, options.max_answer_tokens, style, advance)
         for split, asked in chosen.items()
     }
-    renamed = UniqueIds(lambda: itertools.chain.from_iterable(some.ids() for some in made.values()))
+    unsure = not all(some.ids_differ() for some in made.values())
+    renamed = UniqueIds(lambda: (name for some in made.values() if unsure for name in some.ids()))
     streams: dict[str, Iterator[Sample]] = {split: some.samples(renamed) for split, some in made.items()}
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from data_tools.annotations import categories_of
 from data_tools.records import Record
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SAME_KIND = 0.5  # what a thing of the same kind in the image counts, where 1 is a class that always stands beside it
 
@@ -70,6 +73,8 @@ class Hardness:
 
 def _table(columns: Sequence[Sequence[int]], width: int) -> csr_array:
     """float64[rows, width], 1 at the columns of each row."""
+    from scipy.sparse import csr_array  # slow to import, and only hard negatives need it
+
     rows = np.repeat(np.arange(len(columns)), [len(row) for row in columns])
     flat = np.array([column for row in columns for column in row], dtype=np.int64)
     return csr_array((np.ones(len(flat)), (rows, flat)), shape=(len(columns), width))

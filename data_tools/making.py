@@ -53,6 +53,12 @@ class Making:
         yield from map(sample_id, self._questions)
         yield from (sample.id for record in self._records for sample in record.samples)
 
+    def ids_differ(self) -> bool:
+        """Whether no id can stand twice: each is IMAGE#CLASS, with no other # before the class."""
+        return all("#" not in record.name and not record.samples for record in self._records) and all(
+            question.task == "phrase_to_boxes" and question.phrase is None for question in self._questions
+        )
+
     def samples(self, renamed: Callable[[Sample], Sample]) -> Iterator[Sample]:
         """Each sample once, under the name that `renamed` gives it; counted as it goes by."""
         return self._numbers.count(map(renamed, writable(self._all(), self._style, self._unsaid)))

@@ -295,3 +295,11 @@ def test_caps_and_budget_are_counted(tmp_path: Path) -> None:
     whole = run(source, tmp_path / "whole", ratios=(1, 0, 0))
     gone = sum(made.manifest.refusals.values())
     assert len(whole.samples["train"]) == len(made.samples["train"]) + gone
+
+
+def test_ids_are_unique_where_names_of_images_and_classes_run_into_each_other(tmp_path: Path) -> None:
+    """`a` with the class `b#c`, and `a#b` with the class `c`, would both be `a#b#c`."""
+    entries = [coco_image(1, "a"), coco_image(2, "a#b")]
+    source = coco_file(tmp_path, entries, [coco_box(1, 1, [1, 1, 5, 5]), coco_box(2, 2, [1, 1, 5, 5])], ("b#c", "c"))
+    made = convert([("train", source)], tmp_path / "out", Options(check_images=False, negatives=0.0))
+    assert [sample.id for sample in made.samples["train"]] == ["a#b#c", "a#b#c#2"]
