@@ -6,14 +6,12 @@ grounding convert instances.json --format coco --out data/parts
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from data_tools import convert as line
@@ -29,13 +27,13 @@ from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
 from data_tools.writers.findings import FINDINGS
+from grounding.cli.bars import bars
 from grounding.errors import InputError
 from grounding.samples import Style
 from grounding.text import NOT_FOUND
 
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
-STRIDE = 20  # things done between two moves of a bar
 
 
 @click.command("convert")
@@ -182,7 +180,7 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
-    with _bars(quiet) as progress:
+    with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress)
     if not quiet:
         _tell(Console(), conversion, options, out)
@@ -218,35 +216,6 @@ def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
         files[key] = Path(path)
     return files
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator[line.Progress]:
-    """A bar on stderr for each long step, gone when it is done; none where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    if quiet or not console.is_terminal:
-        yield lambda *_: None
-        return
-    bars = Progress(*columns, console=console, transient=True)
-
-    def progress(step: str, done: int, total: int | None) -> None:
-        """Moves the bar of a step; the bar of the step before goes."""
-        if not bars.tasks or bars.tasks[0].description != escape(step):
-            for task in list(bars.task_ids):
-                bars.remove_task(task)
-            bars.add_task(escape(step), total=total)
-        if done % STRIDE == 0 or done == total:
-            bars.update(bars.task_ids[0], completed=done)
-
-    with bars:
-        yield progress
 
 
 def _tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grounding.page.layout import thousands
+
 # (key in the metrics, name, what it means, whether less is better), in groups with a heading.
 HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
     (
@@ -181,8 +183,3 @@ def between(difference: Mapping[str, Any]) -> str:
 def chance(p: float) -> str:
     """A p-value in three decimals."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def thousands(number: int) -> str:
-    """12345 as 12 345, with a narrow space."""
-    return f"{number:,}".replace(",", "\u202f")

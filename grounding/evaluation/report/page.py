@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -19,7 +18,7 @@ from grounding.evaluation.breakdowns import MEDIUM_BELOW, SMALL_BELOW
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import MISSING
 from grounding.evaluation.report.analysis import analysis
-from grounding.evaluation.report.gallery import FILES, Card, Thumbnails
+from grounding.evaluation.report.gallery import Card
 from grounding.evaluation.report.headline import (
     PERFECT,
     TILES,
@@ -31,10 +30,11 @@ from grounding.evaluation.report.headline import (
     pick,
     signed,
     span,
-    thousands,
     warnings,
 )
 from grounding.evaluation.report.plots import accuracy_by_threshold, iou_histogram
+from grounding.page import layout
+from grounding.page.thumbnails import FILES, Thumbnails
 from grounding.text import REASONS
 
 REASON_WORDS = {**REASONS, MISSING: "the predictions file has no answer for it"}
@@ -62,7 +62,6 @@ SIZE_WORDS = {
     "medium": f"medium, below {MEDIUM_BELOW:.0f}\u00b2 px",
     "large": f"large, {MEDIUM_BELOW:.0f}\u00b2 px and more",
 }
-CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 
 
 def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Thumbnails) -> str:
@@ -73,7 +72,7 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         cards: worst first.
         thumbnails: those inside go into the page, the others are named.
     """
-    script = packaged("report.js")
+    script = layout.packaged(__package__, "report.js")
     # Only this script runs, whatever a phrase or an answer may hold.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     keys = {key: number for number, key in enumerate([*thumbnails.inside, *thumbnails.beside])}
@@ -98,24 +97,15 @@ def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Th
         thumbnails=thumbnails,
         number_of=keys,
         files=FILES,
-        style=Markup(packaged("report.css")),
+        style=layout.style(),
         script=Markup(script),
         script_hash=digest,
     )
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
-    environment.filters.update(signed=signed, between=between, chance=chance)
-    return environment.get_template(name)
+    """A template of this room, with the filters for rates."""
+    return layout.template(__package__, name, percent=percent, span=span, signed=signed, between=between, chance=chance)
 
 
 def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -153,18 +143,3 @@ def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return tables
-
-
-def visible(text: str | None) -> str:
-    """A text with its control characters as the pictures that stand for them."""
-    return "" if text is None else text.translate(CONTROL)
-
-
-def figure(value: float) -> str:
-    """A length of an SVG or CSS: at most two decimals."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def packaged(name: str) -> str:
-    """A file of the templates as it is."""
-    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")

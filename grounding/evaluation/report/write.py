@@ -25,11 +25,12 @@ from grounding.evaluation.intervals import FEW, RESAMPLES
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import STATUSES
 from grounding.evaluation.predictions import Prediction
-from grounding.evaluation.report.gallery import FILES, Thumbnails, make_cards
+from grounding.evaluation.report.gallery import make_cards
 from grounding.evaluation.report.long_form import write_metrics_csv
 from grounding.evaluation.report.markdown import report_markdown
 from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
+from grounding.page.thumbnails import FILES, Thumbnails
 
 MOST_CARDS = 1000  # samples in the gallery unless another number is asked for
 LIBRARIES = ("numpy", "scipy")

@@ -17,10 +17,12 @@ from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import judge
 from grounding.evaluation.predictions import Prediction, open_aligned, write_predictions
-from grounding.evaluation.report import gallery, write
+from grounding.evaluation.report import write
 from grounding.evaluation.report.headline import warnings
-from grounding.evaluation.report.page import SIZE_WORDS, visible
+from grounding.evaluation.report.page import SIZE_WORDS
 from grounding.evaluation.report.write import write_report
+from grounding.page import thumbnails
+from grounding.page.layout import visible
 from grounding.samples import Sample, open_samples, write_samples
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, predictions, random_set, sample
 
@@ -72,7 +74,13 @@ def test_the_folder_and_its_numbers(tmp_path: Path) -> None:
     root = images(tmp_path, samples)
     told: list[int] = []
     report, page = make(tmp_path / "out", samples, texts, root, progress=told.append)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.csv", "report.html", "report.json", "report.md", "samples.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "metrics.csv",
+        "report.html",
+        "report.json",
+        "report.md",
+        "samples.jsonl",
+    ]
     assert json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8")) == report
     assert set(report["metrics"]) >= {"n", "acc_50", "grec_50", "not_found", "unparsable", "cut_off", "baselines"}
     assert sum(report["statuses"].values()) == sum(report["outcomes"].values()) == report["metrics"]["n"] == 24
@@ -170,7 +178,7 @@ def test_missing_and_broken_pictures_are_said_and_stop_nothing(tmp_path: Path) -
 
 
 def test_pictures_beyond_those_inside_lie_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gallery, "INSIDE", 2)
+    monkeypatch.setattr(thumbnails, "INSIDE", 2)
     samples = [sample(number, []) for number in range(5)]
     root = images(tmp_path, samples)
     out = tmp_path / "out"
