@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +16,7 @@ from data_tools.reasons import REASONS
 from data_tools.records import EXAMPLES, Tally
 from data_tools.stats import BUDGET
 from data_tools.writers.findings import FINDINGS
+from grounding.samples import Style
 
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
@@ -124,6 +125,8 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
     chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
     if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
         yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
+    if options.style not in get_args(Style):
+        yield f"finetune and benchmark read {' and '.join(get_args(Style))}; {options.style} is for other programs."
     if not options.check_images:
         yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
     if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):
