@@ -36,6 +36,7 @@ from data_tools.writers.folder import Left, check_folder, replaced_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
+MANY_FILES, MANY_BYTES = 5000, 50 * 10**6  # of a source that takes about a second to read
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
@@ -219,7 +220,8 @@ def _read(
 ) -> list[Source]:
     reader_of(options.format)  # an unknown one is told before anything is read
     parts = [_Part(split, path, options) for split, path in sources]
-    results = engine.map(_read_one, parts)
+    large = sum(_is_large(path) for _, path in sources) > 1
+    results = engine.map(_read_one, parts) if large or engine.name != "local" else map(_read_one, parts)
     read: list[Source] = []
     for _, path in sources:
         progress(f"reading {path}", 0, None)
@@ -227,6 +229,13 @@ def _read(
     if not read:
         raise InputError(f"the reader of the format {options.format!r} found nothing in it", where=_name(sources))
     return read
+
+
+def _is_large(path: Path) -> bool:
+    """Whether a source takes so long to read that a process of its own, a second to start, is worth it."""
+    if path.is_dir():
+        return len(list(itertools.islice(path.rglob("*"), MANY_FILES))) == MANY_FILES
+    return path.is_file() and path.stat().st_size >= MANY_BYTES
 
 
 class _Part(NamedTuple):

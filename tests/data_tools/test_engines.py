@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data_tools import convert as line
 from data_tools.convert import convert
 from data_tools.engines import Engine, cores, engine_of
 from data_tools.options import Means, Options
@@ -66,14 +67,21 @@ def test_an_error_of_another_process_arrives_whole() -> None:
     assert (caught.value.problems, caught.value.fix) == (["part 0"], "Give up.")
 
 
-def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
+def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "MANY_BYTES", 0)
     one = written(tmp_path / "set", tmp_path / "out", HERE)
     assert len(one["train.jsonl"]) > 1000
     assert written(tmp_path / "set", tmp_path / "out", PROCESSES) == one
     assert written(tmp_path / "set", tmp_path / "out", Engine(workers=5)) == one
 
 
-def test_sources_of_another_kind_travel_too(tmp_path: Path) -> None:
+def test_small_sources_are_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_tools.engines._in_processes", None)
+    assert written(tmp_path / "set", tmp_path / "out", PROCESSES)
+
+
+def test_sources_of_another_kind_travel_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "MANY_FILES", 3)
     for name in "ab":
         voc_folder(tmp_path / name, {f"{name}{n}": voc_xml([voc_object("cat", n, 3, 30, 20)]) for n in range(1, 4)})
     contents = []
