@@ -33,20 +33,23 @@ class Place(NamedTuple):
 def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
     """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
     findings: list[Finding] = []
-    plain = _clip_columns(records)
-    return [
-        _check_phrases(plain.get(number) or _check_annotations(record, findings), findings)
-        for number, record in enumerate(records)
-    ], Tally.of(findings)
+    by_column = _clip_columns(records)
+    checked = []
+    for number, record in enumerate(records):
+        cut, unusual = by_column.get(number, (record, True))
+        one = _check_annotations(record, findings) if unusual else cut
+        none_refused = number in by_column and len(one.annotations) == len(cut.annotations)
+        checked.append(_check_phrases(cut if none_refused else one, findings))
+    return checked, Tally.of(findings)
 
 
-def _clip_columns(records: Sequence[Record]) -> dict[int, Record]:
-    """Number of a record -> the record with its boxes cut, for those by column of which there is nothing to say."""
+def _clip_columns(records: Sequence[Record]) -> dict[int, tuple[Record, bool]]:
+    """Number of a record -> the record with its boxes cut, and whether there is something to say of one, by column."""
     runs: dict[int, list[tuple[int, Rows]]] = {}
     for number, record in enumerate(records):
         if isinstance(record.annotations, Rows):
             runs.setdefault(id(record.annotations.columns), []).append((number, record.annotations))
-    plain: dict[int, Record] = {}
+    cut: dict[int, tuple[Record, bool]] = {}
     for run in runs.values():
         columns = run[0][1].columns
         columns = columns._replace(xyxy_px=columns.xyxy_px.copy())
@@ -55,9 +58,8 @@ def _clip_columns(records: Sequence[Record]) -> dict[int, Record]:
             sizes_wh = np.array([records[number].size_wh for number, _ in some], dtype=np.float64)
             unusual = _clip_in_place(columns, [rows for _, rows in some], sizes_wh)
             for (number, rows), odd in zip(some, unusual.tolist(), strict=True):
-                if not odd:
-                    plain[number] = replace(records[number], annotations=Rows(columns, rows.start, rows.stop))
-    return plain
+                cut[number] = (replace(records[number], annotations=Rows(columns, rows.start, rows.stop)), odd)
+    return cut
 
 
 def _clip_in_place(columns: Columns, run: Sequence[Rows], sizes_wh: NDArray[np.float64]) -> NDArray[np.bool_]:
