@@ -12,7 +12,7 @@ import numpy as np
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, counted, remark, share
-from data_tools.inspection.table import Table
+from data_tools.inspection.table import Ints, Table
 from data_tools.reasons import REASONS
 from data_tools.stats import BUDGET, NO_CLASS
 from grounding.geometry import iou_matrix
@@ -163,14 +163,14 @@ def _boxes(table: Table) -> Iterator[Remark]:
         yield remark("crowded", "note", f"{text}`predict` need a larger --max-boxes for them.", over)
 
 
-def _commonest(table: Table, objects: np.ndarray) -> tuple[str, ...]:
+def _commonest(table: Table, objects: Ints) -> tuple[str, ...]:
     """The classes that most of some objects are of, each with its number."""
     classes, numbers = np.unique(table.object_class[objects], return_counts=True)
     order = np.argsort(-numbers, kind="stable")[:5]
     return tuple(f"{table.classes[classes[at]]} ({numbers[at]:,})" for at in order)
 
 
-def doubles(table: Table) -> np.ndarray:
+def doubles(table: Table) -> Ints:
     """int64[D]: samples in which two boxes of a class nearly cover each other."""
     found = []
     starts = np.searchsorted(table.box_sample, np.arange(len(table.count) + 1))
@@ -206,14 +206,14 @@ def _labels(table: Table) -> Iterator[Remark]:
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
     """What convert left out, where that is much of what was annotated."""
-    if opened.manifest is None:
+    if opened.conversion is None:
         return
     refused = {
         reason: n
-        for reason, n in opened.manifest.refusals.items()
+        for reason, n in opened.conversion.refusals.items()
         if reason in REASONS and REASONS[reason].unit in ("annotation", "image")
     }
-    kept = sum(split.get("boxes", 0) for split in opened.manifest.counts.get("splits", {}).values())
+    kept = sum(split.get("boxes", 0) for split in opened.conversion.counts.get("splits", {}).values())
     total = sum(refused.values())
     if total > REFUSED * (kept + total):
         most = sorted(refused.items(), key=lambda item: -item[1])
