@@ -141,9 +141,9 @@ _FEATURES: dict[str, Callable[[str], str]] = {
 def without_phrase(sample: Sample) -> str | None:
     """The prompt with `{}` for what it asks for, which found and not-found samples need not share; None: not in it."""
     names = sorted(filter(None, (sample.phrase, sample.category)), key=len, reverse=True)
-    wording, n = (
-        re.subn("|".join(map(re.escape, names)), "{}", sample.prompt, flags=re.IGNORECASE) if names else ("", 0)
-    )
+    if not names:
+        return None
+    wording, n = re.subn("|".join(map(re.escape, names)), "{}", sample.prompt, flags=re.IGNORECASE)
     return wording if n else None
 
 
