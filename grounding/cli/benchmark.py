@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -30,7 +32,7 @@ from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
-from grounding.samples import Dataset, open_dataset, read_dataset
+from grounding.samples import LANGUAGES, Dataset, open_dataset, read_dataset
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -59,7 +61,8 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
-@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
+@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples with their picture.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 def command(data: Path, out: Path, **options: Any) -> None:
@@ -107,8 +110,10 @@ def command(data: Path, out: Path, **options: Any) -> None:
                         name: str(value) if isinstance(value, Path) else value for name, value in options.items()
                     },
                     "versions": _versions() if options["model"] is not None else {},
+                    "command": _command(click.get_current_context()),
                 },
                 cards=options["gallery"],
+                lang=options["lang"],
                 follow_links=options["follow_links"],
                 progress=progress,
             )
@@ -242,6 +247,17 @@ def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
         "samples_in_file": len(whole.samples),
         "limit": options["limit"],
     }
+
+
+def _command(context: click.Context) -> str:
+    """The call once more, without what was left to its default."""
+    words = ["grounding", "benchmark"]
+    for option in context.command.params:
+        assert option.name is not None
+        if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            value = context.params[option.name]
+            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+    return shlex.join(words)
 
 
 def _sha256(path: Path) -> str:
