@@ -10,9 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,17 +20,21 @@ from click.core import ParameterSource
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from grounding.cli.model_options import ARITHMETIC, LOADING, PATH, answer_tokens, load, model_options
+from grounding.cli.answers import Answered, Asked, Bar, all_sets, bars, from_files, from_model
+from grounding.cli.compare import judge_all_drops, tell
+from grounding.cli.gates import enforce, gates_of, report_gates
+from grounding.cli.model_options import LOADING, PATH, model_options
+from grounding.cli.riders import rider
 from grounding.errors import InputError
+from grounding.evaluation.comparison.runs import ALSO, Run, check_same, read_run, read_runs
 from grounding.evaluation.evaluate import evaluate
-from grounding.evaluation.predictions import Prediction, open_aligned
+from grounding.evaluation.gates import DROP, Gate, Judgement, judge_report
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
-from grounding.samples import LANGUAGES, Dataset, open_dataset, read_dataset
+from grounding.samples import LANGUAGES, Dataset
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -63,6 +65,10 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
 @click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples with their picture.")
 @click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
+@click.option("--also", multiple=True, metavar="[NAME=]FILE.jsonl", help="A set that rides along: is it forgotten?")
+@click.option("--also-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="Answers to it; same order.")
+@click.option("--also-base-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="The untuned model's.")
+@report_gates
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 def command(data: Path, out: Path, **options: Any) -> None:
@@ -70,54 +76,102 @@ def command(data: Path, out: Path, **options: Any) -> None:
 
     Every sample of --data is answered by --model (with --adapter, if given), or has its answer in --predictions.
     --out gets report.html, report.json, samples.jsonl and, with a model, predictions.jsonl. A run that was stopped goes
-    on where it was when the same command is given again. Under torchrun, several GPUs share the samples.
+    on where it was when the same command is given again. Under torchrun, several GPUs share the samples. With
+    --baseline, --out/compare holds the comparison; gates that are missed end in exit status 1, when all is written.
     """
     _check(options)
-    # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
-    whole = (open_dataset if options["model"] is None else read_dataset)(data, options["images"])
+    sets = all_sets(data, out, options)
+    gates = gates_of(options, [asked.name for asked in sets[1:]])
+    baseline = None if options["baseline"] is None else _baseline(sets[0], options, gates)
     gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
-    dataset = whole if options["limit"] is None else replace(whole, samples=whole.samples[: options["limit"]])
-    with _bars() as bar:
+    with bars() as bar:
         if options["model"] is not None:
             with together():
-                predictions, base, answers = _answer(whole, dataset, out, options, bar)
+                answered = from_model(sets, options, bar)
         else:
-            predictions, base, answers = _read(whole, dataset, options)
+            answered = [from_files(asked, options, _sha256) for asked in sets]
         if not is_first():
             return
-        with bar("Scoring", None):
-            evaluation = evaluate(
-                dataset.samples,
-                predictions,
-                not_found=dataset.not_found,
-                protocol=options["protocol"],
-                dialect=options["dialect"],
-                seed=options["seed"],
-                base=base,
-            )
-        # The drawing libraries take a second to load; a wrong call should fail before.
-        from grounding.evaluation.report.write import write_report
+        reports: dict[str, dict[str, Any]] = {}
+        also: dict[str, dict[str, Any]] = {}
+        for asked, answers in [*zip(sets[1:], answered[1:], strict=True), (sets[0], answered[0])]:
+            report = _measure(asked, answers, also if not asked.name else {}, options, bar)
+            reports[asked.name] = report
+            if asked.name:
+                also[asked.name] = rider(asked, answers, report, seed=options["seed"])
+        console = Console()
+        for name in also:
+            _tell(console, reports[name], out / ALSO / name, name)
+        _tell(console, reports[""], out)
+        judged = [judge_report(gate, reports[gate.data]) for gate in gates if gate.option != DROP]
+        if baseline is not None:
+            judged += _against(baseline, out, [gate for gate in gates if gate.option == DROP], options, console)
+    enforce(judged, options["junit"], f"grounding benchmark {data.name}")
 
-        with bar("Writing the report", min(options["gallery"], len(evaluation.scored.truth.samples))) as progress:
-            report = write_report(
-                out,
-                evaluation,
-                image_root=dataset.image_root,
-                about={
-                    "data": _about_data(whole, options),
-                    "answers": answers,
-                    "settings": {
-                        name: str(value) if isinstance(value, Path) else value for name, value in options.items()
-                    },
-                    "versions": _versions() if options["model"] is not None else {},
-                    "command": _command(click.get_current_context()),
-                },
-                cards=options["gallery"],
-                lang=options["lang"],
-                follow_links=options["follow_links"],
-                progress=progress,
-            )
-    _tell(Console(), report, out)
+
+def _measure(
+    asked: Asked, answers: Answered, also: Mapping[str, Any], options: Mapping[str, Any], bar: Bar
+) -> dict[str, Any]:
+    """Scores the answers and writes the report folder; returns what report.json holds."""
+    with bar("Scoring", None):
+        evaluation = evaluate(
+            asked.dataset.samples,
+            answers.predictions,
+            not_found=asked.dataset.not_found,
+            protocol=options["protocol"],
+            dialect=options["dialect"],
+            seed=options["seed"],
+            base=answers.base,
+        )
+    # The drawing libraries take a second to load; a wrong call should fail before.
+    from grounding.evaluation.report.write import write_report
+
+    with bar("Writing the report", min(options["gallery"], len(evaluation.scored.truth.samples))) as progress:
+        return write_report(
+            asked.out,
+            evaluation,
+            image_root=asked.dataset.image_root,
+            about={
+                "data": _about_data(asked.whole, options),
+                "answers": answers.about,
+                "settings": _plain(options),
+                "versions": _versions() if options["model"] is not None else {},
+                "also": also,
+                "command": _command(click.get_current_context()),
+            },
+            cards=options["gallery"],
+            lang=options["lang"],
+            follow_links=options["follow_links"],
+            progress=progress,
+        )
+
+
+def _baseline(asked: Asked, options: Mapping[str, Any], gates: Sequence[Gate]) -> Run:
+    """The run to be held against, if it is about the same samples: looked at before anything is answered.
+
+    Raises:
+        InputError: it is not, or it lacks a set that a gate is about.
+    """
+    run = read_run(options["baseline"], "baseline")
+    check_same(run.samples, asked.dataset.samples, str(run.folder), str(asked.dataset.path))
+    if run.protocol != options["protocol"]:
+        raise InputError(f"was measured by the protocol {run.protocol!r}.", where=str(run.folder))
+    for gate in gates:
+        if gate.option == DROP and gate.data and gate.data not in run.report.get(ALSO, {}):
+            raise InputError(f"the set {gate.data!r} did not ride along with it.", where=str(run.folder))
+    return run
+
+
+def _against(
+    baseline: Run, out: Path, gates: Sequence[Gate], options: Mapping[str, Any], console: Console
+) -> list[Judgement]:
+    """Writes the comparison with the baseline beside the report, and judges the gates about it."""
+    from grounding.evaluation.report.compare_write import groups_of, write_comparison
+
+    groups = groups_of(read_runs([("baseline", baseline.folder), ("now", out)]), seed=options["seed"])
+    table = write_comparison(out / "compare", groups, images=options["images"], follow_links=options["follow_links"])
+    tell(console, table, out / "compare")
+    return judge_all_drops(gates, table)
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -131,6 +185,8 @@ def _check(options: Mapping[str, Any]) -> None:
         useless = [f"--{name.replace('_', '-')}" for name in NEED_MODEL if options[name]]
         if useless:
             raise InputError(f"{', '.join(useless)} need --model.", where="grounding benchmark")
+    elif options["also_predictions"]:
+        raise InputError("is about predictions files; the model answers what rides along.", where="--also-predictions")
     elif options["allow_missing"] and options["base_predictions"] is None:
         raise InputError(
             "--allow-missing is about predictions files; a model answers everything.", where="grounding benchmark"
@@ -139,96 +195,8 @@ def _check(options: Mapping[str, Any]) -> None:
         raise InputError(
             "--with-base needs --adapter: without one, the model is the base.", where="grounding benchmark"
         )
-    if options["with_base"] and options["base_predictions"] is not None:
+    if options["with_base"] and (options["base_predictions"] is not None or options["also_base_predictions"]):
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
-
-
-Given = Sequence[Prediction | None]
-Answers = tuple[Given, Given | None, dict[str, Any]]
-Bar = Callable[[str, int | None], Any]
-
-
-def _read(whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Answers:
-    """The answers of predictions files, and what the report says of them."""
-    path: Path = options["predictions"]
-    predictions = _aligned(path, whole, dataset, options)
-    base = options["base_predictions"]
-    return (
-        predictions,
-        None if base is None else _aligned(base, whole, dataset, options),
-        {
-            "name": path.name,
-            "predictions": str(path),
-            "sha256": _sha256(path),
-            "base_predictions": None if base is None else str(base),
-        },
-    )
-
-
-def _aligned(path: Path, whole: Dataset, dataset: Dataset, options: Mapping[str, Any]) -> Given:
-    """One prediction for each sample measured; ids are held against the whole file, whatever --limit says."""
-    return open_aligned(path, whole.samples, allow_missing=options["allow_missing"])[: len(dataset.samples)]
-
-
-def _answer(whole: Dataset, dataset: Dataset, out: Path, options: Mapping[str, Any], bar: Bar) -> Answers:
-    """Loads the model and lets it answer; with --with-base a second time without its adapter."""
-    from grounding.evaluation.predict import check_images, fingerprint_of, predict
-
-    check_images(dataset, follow_links=options["follow_links"])  # before minutes of loading
-    with bar("Loading the model", None):
-        loaded = load(options)
-    settings = {name: options[name] for name in ARITHMETIC}
-    max_new_tokens = answer_tokens(options)
-    constrain = options["max_boxes"] if options["constrain"] else None
-    settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
-
-    def run(name: str, title: str, adapter: Path | None) -> Given:
-        fingerprint = fingerprint_of(
-            dataset,
-            files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
-            settings={**settings, "device": loaded.model.device.type},
-        )
-        with bar(title, len(dataset.samples)) as progress:
-            made = predict(
-                loaded.model,
-                loaded.processor,
-                dataset,
-                out / name,
-                fingerprint=fingerprint,
-                batch_size=options["batch_size"],
-                max_new_tokens=max_new_tokens,
-                constrain=constrain,
-                follow_links=options["follow_links"],
-                progress=progress,
-            )
-        return list(made)
-
-    predictions = run("predictions.jsonl", "Answering", options["adapter"])
-    base: Given | None = None
-    if options["with_base"]:
-        with loaded.model.disable_adapter():
-            base = run("base_predictions.jsonl", "Answering without the adapter", None)
-    elif options["base_predictions"] is not None:
-        path: Path = options["base_predictions"]
-        base = _aligned(path, whole, dataset, options)
-    model = loaded.model
-    about = {
-        "name": str(options["model"]),
-        "adapter": None if options["adapter"] is None else str(options["adapter"]),
-        "predictions": str(out / "predictions.jsonl"),
-        "template": loaded.processor.template_version,
-        "image_size": loaded.processor.image_size,
-        "warnings": list(loaded.warnings),
-        "device": str(model.device),
-        "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
-        "quantization": options["quantization"],
-        "decoding": {
-            "method": "greedy",
-            "max_new_tokens": max_new_tokens,
-            "constrained": options["constrain"],
-        },
-    }
-    return predictions, base, about
 
 
 def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,36 +243,24 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "peft", "pillow")}
 
 
-@contextmanager
-def _bars() -> Iterator[Bar]:
-    """Makes a bar on stderr for each step, gone when it is done; nothing is drawn where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not (console.is_terminal and is_first())) as bars:
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as they can stand in JSON."""
 
-        @contextmanager
-        def bar(step: str, total: int | None) -> Iterator[Callable[[int], None]]:
-            task = bars.add_task(escape(step), total=total)
-            yield lambda done: bars.advance(task, done)
-            bars.remove_task(task)
+    def text(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [text(one) for one in value]
+        return str(value) if isinstance(value, Path) else value
 
-        yield bar
+    return {name: text(value) for name, value in options.items()}
 
 
-def _tell(console: Console, report: Mapping[str, Any], out: Path) -> None:
+def _tell(console: Console, report: Mapping[str, Any], out: Path, name: str = "") -> None:
     """The headline, and everything that a reader must know beside it."""
     for warning in warnings(report):
         console.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
     if report["metrics"]["n"]:
-        table = Table(
-            title=f"{report['metrics']['n']:,} samples", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-        )
+        title = f"{report['metrics']['n']:,} samples" + (f" of {escape(name)}" if name else "")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("percent", no_wrap=True)
         for heading in ("value", "95 %", "n"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -268,31 +268,32 @@ class Demo:
 
     def _report(self) -> None:
         """Writes summary.json, the strip of pictures, and the page last."""
+        from grounding.evaluation.comparison.compare import compare
+        from grounding.evaluation.comparison.runs import read_runs
         from grounding.evaluation.drawing import save_picture
-        from grounding.evaluation.report.side_by_side import (
-            draw_pairs,
-            picture_strip,
-            read_run,
-            render_side_by_side,
-        )
-        from grounding.samples import read_dataset
+        from grounding.evaluation.report.compare_cards import drawn, make_compare_cards
+        from grounding.evaluation.report.compare_page import render_comparison
+        from grounding.evaluation.report.strip import picture_strip
 
-        runs = {data: [read_run(HEADINGS[run], self._report_folder(run, data)) for run in HEADINGS] for data in DATA}
-        before, after, _ = runs["parts"]
-        dataset = read_dataset(self.out / "data" / "voc" / "test.jsonl")
-        pairs, thumbnails = draw_pairs(dataset, before, after, most=PAIRS, seed=self.seed)
+        groups = [
+            (words, compare(read_runs([(HEADINGS[run], self._report_folder(run, data)) for run in HEADINGS])))
+            for data, words in DATA.items()
+        ]
+        parts = groups[0][1]
+        images = Path(parts.table["data"]["image_root"])
+        cards, thumbnails = make_compare_cards(parts, drawn(parts, PAIRS, self.seed), images)
         summary = self._summary()
         write_json_atomic(self.out / "summary.json", summary)
-        save_picture(picture_strip(dataset, before, after, most=STRIP), self.out / "before_after.jpg")
-        page = render_side_by_side(
+        save_picture(picture_strip(parts, images, most=STRIP), self.out / "before_after.jpg")
+        page = render_comparison(
+            groups,
+            cards,
+            thumbnails,
             title="pocket learns the parts on a workbench",
             lead="A tiny CogVLM that grounds coloured shapes, before and after LoRA on photographs of things it never "
             "saw. All of it was drawn, converted, learned and measured on this machine, by the same commands that work "
             "on your own images.",
-            groups=[(DATA[data], runs[data]) for data in DATA],
-            tiles=list(self._tiles()),
-            pairs=pairs,
-            thumbnails=thumbnails,
+            gallery=f"{len(cards)} questions out of a seeded draw, in the order of the data; nobody picked them.",
             notes=[("The three commands for your own data", OWN_DATA), *self._logs()],
             facts=self._facts(summary),
             links={
@@ -302,26 +303,6 @@ class Demo:
             },
         )
         write_text_atomic(self.out / "report.html", page)
-
-    def _tiles(self) -> Iterator[dict[str, Any]]:
-        """The figures at the top: what was gained, and what was forgotten with and without general scenes."""
-        for name, keys in (
-            ("Accuracy at IoU 0.5, parts", ("acc_50",)),
-            ("Fully right, parts", ("grec_50",)),
-            ("Not found: F1, parts", ("not_found", "f1")),
-        ):
-            yield {
-                "name": name,
-                "before": self._rate("before", "parts", *keys),
-                "after": self._rate("after", "parts", *keys),
-                "note": "",
-            }
-        yield {
-            "name": "Accuracy at IoU 0.5, general scenes",
-            "before": self._rate("before", "general", "acc_50"),
-            "after": self._rate("after", "general", "acc_50"),
-            "note": f"without replay {_percent(self._rate('alone', 'general', 'acc_50'))} %",
-        }
 
     def _summary(self) -> dict[str, Any]:
         """The figures of all runs, for programs."""

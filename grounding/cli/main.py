@@ -37,6 +37,9 @@ SUBCOMMANDS = {
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),
     "benchmark": Subcommand("grounding.cli.benchmark", "Answer a dataset, or score predictions, and report by IoU."),
+    "compare": Subcommand(
+        "grounding.cli.compare", "What became better or worse from one run to another, and is it chance."
+    ),
     "predict": Subcommand("grounding.cli.predict", "Find phrases in an image, or in a folder of them."),
     "check": Subcommand("grounding.cli.check", "Is this folder a CogVLM checkpoint? Says exactly what differs."),
     "merge": Subcommand("grounding.cli.merge", "An adapter and its base to one checkpoint in the published layout."),

@@ -134,9 +134,21 @@ def score(
     protocol: str = DEFAULT.name,
 ) -> dict[str, Any]:
     """The metrics without baselines and breakdowns: what a training run looks at between its steps."""
-    truth = gather_truth(samples)
-    answers = _judge_asked(samples, predictions, truth, not_found, COGVLM)
-    return metrics(hold_against(truth, answers, protocol_named(protocol)))
+    return metrics(hold(samples, predictions, not_found=not_found, protocol=protocol))
+
+
+def hold(
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction | None],
+    *,
+    not_found: Mapping[str, str] | None = None,
+    protocol: str = DEFAULT.name,
+    dialect: str = COGVLM.name,
+) -> Scored:
+    """The answers held against the samples, undivided; arguments and errors as of `evaluate`."""
+    form = dialect_named(dialect)
+    truth = gather_truth(samples, form.scale)
+    return hold_against(truth, _judge_asked(samples, predictions, truth, not_found, form), protocol_named(protocol))
 
 
 def _judge_asked(

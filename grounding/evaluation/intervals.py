@@ -78,7 +78,7 @@ def rates(
     Returns:
         `{"value", "ci95", "n"}` for each name.
     """
-    _, images = np.unique(images, return_inverse=True)
+    images = numbered(images)
     found: dict[str, dict[str, Any]] = {}
     drawn: list[str] = []
     for name, measure in measures.items():
@@ -90,16 +90,30 @@ def rates(
         low, high = measure.low, measure.high
         value = min(high, max(low, float(measure.parts.sum()) / whole))
         found[name] = rate(value, _wilson_between(value, n * measure.trials, low, high), n)
-        about = images[measure.wholes > 0]
-        if low < value < high and n >= FEW and about.min() < about.max():
+        if bootstrap_speaks(measure, found[name], images):
             drawn.append(name)
     if drawn:
         parts = np.stack([measures[name].parts for name in drawn])
         wholes = np.stack([measures[name].wholes for name in drawn])
-        for name, (low, high) in zip(drawn, _bootstrap(parts, wholes, images, seed, resamples), strict=True):
+        ratios = resampled(parts, wholes, images, seed=seed, resamples=resamples)
+        for name, (low, high) in zip(drawn, middle_95(ratios), strict=True):
             value = found[name]["value"]
             found[name]["ci95"] = [min(low, value), max(high, value)]
     return found
+
+
+def numbered(images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[N]: the same images, numbered from 0 without a gap."""
+    return np.unique(images, return_inverse=True)[1]
+
+
+def bootstrap_speaks(measure: Measure, found: Mapping[str, Any], images: NDArray[np.int64]) -> bool:
+    """Whether a bootstrap says enough about a rate (as `rate` writes it): it is not at a bound, n >= 30, and several
+    images hold what is counted."""
+    if found["value"] is None or found["n"] < FEW or not measure.low < found["value"] < measure.high:
+        return False
+    about = images[measure.wholes > 0]
+    return bool(about.min() < about.max())
 
 
 def _wilson_between(value: float, n: float, low: float, high: float) -> tuple[float, float] | None:
@@ -129,22 +143,31 @@ def median(values: Floats, images: NDArray[np.int64], *, seed: int) -> dict[str,
     return rate(middle, (min(middle, float(start)), max(middle, float(end))), len(values))
 
 
-def _bootstrap(
-    parts: Floats, wholes: Floats, images: NDArray[np.int64], seed: int, resamples: int
-) -> list[tuple[float, float]]:
-    """(low, high) for each row of `parts` float64[K, N] over `wholes` float64[K, N], drawing images."""
-    units = _units(images, seed)
+def resampled(
+    parts: Floats, wholes: Floats, images: NDArray[np.int64], *, seed: int, resamples: int = RESAMPLES
+) -> Floats:
+    """float64[R, K]: each row of `parts` float64[K, N] over `wholes` float64[K, N] in each draw of the images.
+
+    All rows see the same draws. A resample that holds nothing to count says nothing about the rate: NaN.
+
+    Args:
+        images: int64[N], from 0 without a gap.
+    """
+    units = units_of(images, seed)
     count = int(units.max()) + 1
     sums = np.stack([np.bincount(units, row, minlength=count) for row in (*parts, *wholes)], axis=1)  # [I, 2K]
     drawn = _times_drawn(count, resamples, seed) @ sums  # [R, 2K]
     top, bottom = np.split(drawn, 2, axis=1)
-    # A resample that holds nothing to count says nothing about the rate and is left out of its percentiles.
-    ratios = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-    low, high = np.nanpercentile(ratios, [2.5, 97.5], axis=0)
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+
+def middle_95(draws: Floats) -> list[tuple[float, float]]:
+    """(low, high) of the middle 95 % of each column of float64[R, K], NaN left out."""
+    low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _units(images: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def units_of(images: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """What is drawn as a whole: the image that each sample is about, or the random group that its image is in."""
     count = int(images.max()) + 1
     if count <= MOST_UNITS:

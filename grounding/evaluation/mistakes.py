@@ -58,7 +58,7 @@ def kinds_of_mistakes(scored: Scored, near: Neighbours) -> dict[str, NDArray[np.
 def mistaken_samples(scored: Scored, near: Neighbours) -> dict[str, Ints]:
     """For each of `KINDS` the numbers of the samples in which it was made, ascending: int64[M]."""
     kinds = kinds_of_mistakes(scored, near)
-    return {kind: np.unique(_sample_of(scored, kind)[which]) for kind, which in kinds.items()}
+    return {kind: np.unique(sample_of(scored, kind)[which]) for kind, which in kinds.items()}
 
 
 def mistakes(scored: Scored, near: Neighbours) -> dict[str, dict[str, Any]]:
@@ -76,14 +76,14 @@ def mistakes(scored: Scored, near: Neighbours) -> dict[str, dict[str, Any]]:
         better_f1, better_grec = mended.rates(*mended.counts(kind, which, near))
         table[kind] = {
             "n": int(which.sum()),
-            "samples": int(np.unique(_sample_of(scored, kind)[which]).size),
+            "samples": int(np.unique(sample_of(scored, kind)[which]).size),
             "f1_50_gain": None if f1 is None or better_f1 is None else better_f1 - f1,
             "grec_50_gain": None if grec is None or better_grec is None else better_grec - grec,
         }
     return table
 
 
-def _sample_of(scored: Scored, kind: str) -> Ints:
+def sample_of(scored: Scored, kind: str) -> Ints:
     """The sample of each thing that a kind of mistake is told of."""
     if kind == "unreadable":
         return np.arange(len(scored.status))

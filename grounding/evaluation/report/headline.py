@@ -123,6 +123,23 @@ def span(rate: Mapping[str, Any]) -> str:
     return "" if rate["ci95"] is None else f"{100 * rate['ci95'][0]:.1f}\u2013{100 * rate['ci95'][1]:.1f}"
 
 
+def signed(value: float) -> str:
+    """A difference in percentage points; nothing has no sign."""
+    text = f"{100 * value:+.1f}".replace("-", "\u2212")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def between(difference: Mapping[str, Any]) -> str:
+    """The interval of a difference in percentage points."""
+    around = difference["ci95"]
+    return "" if around is None else f"{signed(around[0])} to {signed(around[1])}"
+
+
+def chance(p: float) -> str:
+    """A p-value in three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def thousands(number: int) -> str:
     """12345 as 12 345, with a narrow space."""
     return f"{number:,}".replace(",", "\u202f")

@@ -23,9 +23,12 @@ from grounding.evaluation.report.gallery import FILES, Thumbnails
 from grounding.evaluation.report.headline import (
     TILES,
     beside,
+    between,
+    chance,
     headline_rows,
     percent,
     pick,
+    signed,
     span,
     thousands,
     warnings,
@@ -106,8 +109,8 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    filters = {"percent": percent, "span": span, "visible": visible, "thousands": thousands}
-    environment.filters.update(**filters, figure=figure, points=points)
+    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
+    environment.filters.update(points=points, signed=signed, between=between, chance=chance)
     return environment.get_template(name)
 
 
@@ -120,7 +123,7 @@ def part_tables(report: Mapping[str, Any], words: Words) -> list[dict[str, Any]]
             continue
         rows = [
             {
-                "name": _part_name(kind, name, words),
+                "name": part_name(kind, name, words),
                 "filter": gallery_filter(**{kind: name}) if kind in FILTERS else None,
                 "part": part,
                 "rates": [pick(part, key) for key in columns],
@@ -144,7 +147,7 @@ def part_tables(report: Mapping[str, Any], words: Words) -> list[dict[str, Any]]
     return tables
 
 
-def _part_name(kind: str, name: str, words: Words) -> str:
+def part_name(kind: str, name: str, words: Words) -> str:
     """What a row of a breakdown is called: classes, tasks and languages as the data calls them."""
     if kind == "size":
         return say(words, "sizes", name, small=f"{SMALL_BELOW:.0f}", medium=f"{MEDIUM_BELOW:.0f}")
@@ -176,9 +179,9 @@ def figure(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def points(share: float | None) -> str:
-    """A gain in percentage points, with its sign."""
-    return "\u2013" if share is None else f"{100 * share:+.1f}"
+def points(gain: float | None) -> str:
+    """A gain in percentage points, with its sign; a dash where there is none to be told."""
+    return "\u2013" if gain is None else signed(gain)
 
 
 def packaged(name: str) -> str:

@@ -1,22 +1,27 @@
 """One line of `samples.jsonl` for each sample: its status, IoUs and refusals, and what was answered, in pixels.
 
-Knows an evaluation; does not know pages or pictures. Rows are made one after another and none is kept.
+Knows an evaluation; does not know pages or pictures. Rows are made one after another and none is kept. What a row holds
+is enough to measure the answer again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from grounding.errors import ManyErrors
 from grounding.evaluation.evaluate import Evaluation
 from grounding.evaluation.other_tasks import is_exact
 from grounding.evaluation.predictions import Prediction
-from grounding.samples import Sample, pick
+from grounding.samples import Lang, Sample, Task
+from grounding.samples.decoding import decode, read_places
+from grounding.samples.sample import Box
 
 DIGITS = 4  # decimals of IoUs and pixels in the file
 ROWS_AT_ONCE = 1000  # few, so that what is made for them is gone before the garbage collector looks at it
@@ -44,8 +49,8 @@ class TextRow(_Head, gc=False):
     exact_match: bool
 
 
-class Row(_Head, gc=False):
-    """The row of a sample that asks for boxes.
+class Row(_Head, gc=False, omit_defaults=True):
+    """The row of a sample that asks for boxes: what it takes to measure the answer again, and what came of it.
 
     Attributes:
         status, reason: of the answer. outcome: what became of it, a key of `metrics.OUTCOMES`.
@@ -56,6 +61,9 @@ class Row(_Head, gc=False):
         left_out: whether each lies on an ignored area and does not count.
         true_px, ignore_px: as in the data.
         refusals: `{"reason", "start", "end"}` of each part that could not be read.
+        width, height: of the frame, pixels.
+        categories, upright: as in the data; cut: whether the token budget ended the answer. These are left out of the
+            file where they say nothing.
     """
 
     status: str
@@ -71,6 +79,81 @@ class Row(_Head, gc=False):
     true_px: list[list[float]]
     ignore_px: list[list[float]]
     refusals: list[dict[str, Any]]
+    width: int | None
+    height: int | None
+    categories: list[str] | None = None
+    upright: bool = False
+    cut: bool = False
+
+
+class StoredRow(msgspec.Struct, gc=False):
+    """What is read of a row of either kind to measure its answer again; a `TextRow` has no `true_px`."""
+
+    id: str
+    image: str | None
+    task: Task
+    lang: Lang
+    phrase: str | None
+    category: str | None
+    prompt: str
+    text: str | None
+    constrained: bool | None
+    status: str | None
+    label: str = ""
+    true_px: list[Box] | None = None
+    ignore_px: list[Box] = []
+    width: int | None = None
+    height: int | None = None
+    categories: list[str] | None = None
+    upright: bool = False
+    cut: bool = False
+
+    def sample(self) -> Sample:
+        """The question and its truth; the label of one that asks for boxes, which nothing here reads, is empty."""
+        return Sample(
+            id=self.id,
+            image=self.image,
+            width=self.width,
+            height=self.height,
+            prompt=self.prompt,
+            label=self.label,
+            phrase=self.phrase,
+            category=self.category,
+            boxes=self.true_px,
+            categories=self.categories,
+            ignore=self.ignore_px,
+            task=self.task,
+            lang=self.lang,
+            upright=self.upright,
+        )
+
+    def prediction(self) -> Prediction | None:
+        """The answer, None where there was none; its scores are not kept."""
+        if self.text is None:
+            return None
+        finish: Literal["eos", "length"] = "length" if self.cut else "eos"
+        return Prediction(id=self.id, text=self.text, finish=finish, constrained=bool(self.constrained))
+
+
+def read_rows(path: Path) -> list[StoredRow]:
+    """The rows of a samples.jsonl, in its order.
+
+    Raises:
+        InputError: the file cannot be read, has no rows, or not all that is needed.
+    """
+    decoder = msgspec.json.Decoder(StoredRow)
+    rows, problems = [], []
+    for number, _, line in read_places(path):
+        try:
+            rows.append(decode(line, decoder))
+            if rows[-1].true_px is not None and not (rows[-1].width and rows[-1].height):
+                raise ValueError("`width` and `height` are missing")
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if problems or not rows:
+        fix = "Run `grounding benchmark` again; with --predictions that takes seconds."
+        raise ManyErrors(f"{path}: not the samples of a report as this version writes it", problems, fix=fix)
+    return rows
 
 
 def sample_rows(evaluation: Evaluation) -> Iterator[Row | TextRow]:
@@ -78,15 +161,6 @@ def sample_rows(evaluation: Evaluation) -> Iterator[Row | TextRow]:
     measured = _measured(evaluation)
     for sample, prediction in zip(evaluation.samples, evaluation.predictions, strict=True):
         yield _text_row(sample, prediction) if sample.boxes is None else _boxed_row(sample, prediction, next(measured))
-
-
-def rows_of(evaluation: Evaluation, places: Sequence[int]) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Some of the samples that ask for boxes, by their place among these, each with its row by key."""
-    truth = evaluation.scored.truth
-    predictions = pick(evaluation.predictions, truth.asked[list(places)].tolist())
-    for place, sample, prediction in zip(places, pick(truth.samples, places), predictions, strict=True):
-        (measured,) = _some_measured(evaluation, place, place + 1)
-        yield sample, msgspec.structs.asdict(_boxed_row(sample, prediction, measured))
 
 
 def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:
@@ -98,7 +172,9 @@ def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:
 def _boxed_row(sample: Sample, prediction: Prediction | None, measured: tuple[Any, ...]) -> Row:
     *values, refusals = measured
     parts = [refusal._asdict() for refusal in refusals]
-    fields = (*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts)
+    frame = (sample.width, sample.height, sample.categories, sample.upright)
+    cut = prediction is not None and prediction.finish == "length"
+    fields = (*_head(sample, prediction), *values, sample.boxes or [], sample.ignore, parts, *frame, cut)
     return Row(*fields)
 
 

@@ -27,6 +27,8 @@ from grounding.evaluation.parse import STATUSES
 from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.report.gallery import FILES, Gallery, make_gallery
 from grounding.evaluation.report.listing import listing
+from grounding.evaluation.report.long_form import write_metrics_csv
+from grounding.evaluation.report.markdown import report_markdown
 from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
 
@@ -45,7 +47,8 @@ def write_report(
     follow_links: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Writes `report.json`, `samples.jsonl`, `report.html` and, for pictures beyond 300, `report_files/` into a folder.
+    """Writes `report.json`, `samples.jsonl`, `report.html`, `report.md`, `metrics.csv` and, for pictures beyond 300,
+    `report_files/` into a folder.
 
     Files of an earlier report there are replaced, other files are left alone. Images are only needed for the gallery:
     those that are missing are named in the report.
@@ -53,7 +56,8 @@ def write_report(
     Args:
         out: the folder; made if need be.
         about: `data` (file, sha256, samples_in_file, limit, ...), `answers` (model, adapter, predictions, decoding,
-            ...), `settings` and `versions`, as they are to stand in report.json, and `command` where one made it.
+            ...), `settings` and `versions`, and, where there are some, `also` (sets that rode along) and `command`, as
+            they are to stand in report.json.
         cards: samples that have their picture in the gallery, which lists up to 20,000.
         lang: of the words of report.html, one of `samples.LANGUAGES`.
         progress: called with 1 for each sample pictured.
@@ -75,6 +79,10 @@ def write_report(
             write_rows(staging / "samples.jsonl", evaluation)
             text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
             (staging / "report.json").write_text(text, encoding="utf-8", newline="\n")
+            (staging / "report.md").write_text(
+                report_markdown(report), encoding="utf-8", newline="\n", errors="replace"
+            )
+            write_metrics_csv(staging / "metrics.csv", report)
             page = render_page(report, listing(evaluation, gallery), gallery.thumbnails, lang=lang)
             (staging / "report.html").write_text(page, encoding="utf-8", newline="\n", errors="replace")
             _put_in_place(staging, out)
@@ -129,6 +137,7 @@ def summarise(evaluation: Evaluation, about: Mapping[str, Any], gallery: Gallery
         "answers": about["answers"],
         "command": about.get("command"),
         "settings": about["settings"],
+        "also": about.get("also", {}),
         "intervals": {"level": 0.95, "resamples": RESAMPLES, "wilson_below": FEW},
         "versions": {**versions, **about["versions"]},
         "pictures": _pictures(gallery),
@@ -163,6 +172,6 @@ def _put_in_place(staging: Path, out: Path) -> None:
         pictures.rename(staging / "replaced")
     if (staging / FILES).exists():
         (staging / FILES).rename(pictures)
-    for name in ("samples.jsonl", "report.json", "report.html"):
+    for name in ("samples.jsonl", "report.json", "report.md", "metrics.csv", "report.html"):
         (staging / name).replace(out / name)
     shutil.rmtree(staging / "replaced", ignore_errors=True)

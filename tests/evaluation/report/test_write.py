@@ -83,7 +83,8 @@ def test_the_folder_and_its_numbers(tmp_path: Path) -> None:
     root = images(tmp_path, samples)
     told: list[int] = []
     report, page = make(tmp_path / "out", samples, texts, root, progress=told.append)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.json", "samples.jsonl"]
+    files = ["metrics.csv", "report.html", "report.json", "report.md", "samples.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
     assert json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8")) == report
     assert set(report["metrics"]) >= {"n", "acc_50", "grec_50", "not_found", "unparsable", "cut_off", "baselines"}
     assert sum(report["statuses"].values()) == sum(report["outcomes"].values()) == report["metrics"]["n"] == 24

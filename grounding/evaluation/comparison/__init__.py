@@ -1,0 +1,1 @@
+"""Runs over the same samples held against each other."""

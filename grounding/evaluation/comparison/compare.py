@@ -1,0 +1,98 @@
+"""Several runs over the same samples held against the first of them: all that compare.json holds.
+
+Joins numbers and changes; does not know pages, pictures or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grounding import __version__
+from grounding.evaluation.comparison import numbers
+from grounding.evaluation.comparison.changes import Changes, changes_of, told
+from grounding.evaluation.comparison.numbers import Answered
+from grounding.evaluation.comparison.runs import Run, notes, settings_that_differ
+from grounding.evaluation.intervals import FEW, RESAMPLES, check_seed
+from grounding.evaluation.paired import FEW_DIFFER
+from grounding.evaluation.report.headline import pick
+
+SAME = 1e-9  # two ways of adding up the same numbers
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs, measured, and what they have to say of each other.
+
+    Attributes:
+        runs: the first is the one that the others are held against.
+        changes: of each other run, in their order.
+        table: what compare.json holds.
+    """
+
+    runs: tuple[Answered, ...]
+    changes: tuple[Changes, ...]
+    table: dict[str, Any]
+
+
+def compare(runs: Sequence[Run], *, seed: int = 0) -> Comparison:
+    """Two runs or more, as `runs.read_runs` gives them, held against the first.
+
+    Args:
+        seed: of the intervals.
+    """
+    check_seed(seed)
+    measured = tuple(numbers.measure(run) for run in runs)
+    base, *others = measured
+    changes = tuple(changes_of(base, other) for other in others)
+    truth = base.scored.truth
+    asked = len(truth.samples) > 0
+    table = {
+        "runs": [_about(run) for run in runs],
+        "data": runs[0].report["data"],
+        "n": len(truth.samples),
+        "notes": [*notes(runs), *(note for one in measured for note in _measured_otherwise(one, seed))],
+        "settings": settings_that_differ(runs),
+        "headline": numbers.headline(measured, seed=seed) if asked else {},
+        "breakdowns": numbers.breakdowns(measured, seed=seed) if asked else {},
+        "mistakes": numbers.mistakes(measured, seed=seed) if asked else {},
+        "found_by_both": [numbers.found_by_both(base, other, seed=seed) for other in others] if asked else [],
+        "changes": [told(base, other, change) for other, change in zip(others, changes, strict=True)],
+        "other_tasks": numbers.other_tasks(runs, seed=seed),
+        "intervals": {"level": 0.95, "resamples": RESAMPLES, "wilson_below": FEW, "few_differ_below": FEW_DIFFER},
+        "seed": seed,
+        "version": __version__,
+    }
+    return Comparison(measured, changes, table)
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {
+        "heading": run.heading,
+        "folder": str(run.folder),
+        "answers": run.report.get("answers", {}),
+        "protocol": run.protocol,
+        "dialect": run.dialect,
+        "made": run.report.get("made"),
+    }
+
+
+def _measured_otherwise(one: Answered, seed: int) -> list[str]:
+    """That a report was made by a version which measured differently, if it was."""
+    now = numbers.headline([one], seed=seed) if len(one.scored.truth.samples) else {}
+    unlike = []
+    for key in now:
+        try:
+            before = pick(one.run.report["metrics"], key)["value"]
+        except (KeyError, TypeError):
+            continue  # an older report without this measure
+        value = now[key]["rates"][0]["value"]
+        if (value is None) != (before is None) or (value is not None and abs(value - before) > SAME):
+            unlike.append(key)
+    if not unlike:
+        return []
+    return [
+        f"The report of {one.run.heading} was made by another version that measured {', '.join(unlike)} otherwise; "
+        "here all runs are measured anew from their answers."
+    ]

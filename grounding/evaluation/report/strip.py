@@ -1,0 +1,53 @@
+"""A picture of a few questions, the answers of one run above those of another: for a README or a message.
+
+Knows comparisons and where images lie; does not know pages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from grounding.evaluation.comparison.compare import Comparison
+from grounding.evaluation.comparison.numbers import Answered
+from grounding.evaluation.report.compare_cards import shapes_of
+from grounding.samples import open_image
+
+COLOURS = {"true": "#12a150", "answered": "#ff5a1f"}  # as in report.css
+SIDE, TEXT = 256, 34  # pixels of a picture's width, and of the line under it
+
+
+def picture_strip(comparison: Comparison, image_root: Path, *, most: int) -> Image.Image:
+    """The first English questions of the data, the answers of the first run above those of the second.
+
+    Raises:
+        InputError: an image is missing or broken.
+    """
+    samples = comparison.runs[0].scored.truth.samples
+    asked = [number for number, sample in enumerate(samples) if sample.lang == "en"][:most]
+    rows = [[_answered_picture(one, number, image_root) for number in asked] for one in comparison.runs[:2]]
+    height = max((tile.height for row in rows for tile in row), default=1)
+    strip = Image.new("RGB", (SIDE * max(1, len(asked)), height * len(rows)), "white")
+    for top, row in enumerate(rows):
+        for left, tile in enumerate(row):
+            strip.paste(tile, (left * SIDE, top * height))
+    return strip
+
+
+def _answered_picture(one: Answered, number: int, image_root: Path) -> Image.Image:
+    """A picture with true and answered boxes, and under it who was asked for what and what became of it."""
+    sample = one.scored.truth.samples[number]
+    with open_image(image_root, sample) as photo:
+        scale = SIDE / photo.width
+        picture = photo.resize((SIDE, round(scale * photo.height)), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    for box in shapes_of(one.scored, number):
+        if box.kind in COLOURS:
+            corners = (box.x, box.y, box.x + box.width, box.y + box.height)
+            pen.rectangle([scale * edge for edge in corners], outline=COLOURS[box.kind], width=3)
+    tile = Image.new("RGB", (SIDE, picture.height + TEXT), "white")
+    tile.paste(picture)
+    text = f"{one.run.heading}: {sample.phrase}? {one.outcome[number].replace('_', ' ')}"
+    ImageDraw.Draw(tile).text((6, picture.height + 8), text, fill="black", font=ImageFont.load_default(size=15))
+    return tile

@@ -1,0 +1,1 @@
+"""Tests of runs held against each other."""
