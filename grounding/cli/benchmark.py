@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -32,7 +34,7 @@ from grounding.evaluation.gates import DROP, Gate, Judgement, judge_report
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
-from grounding.samples import Dataset
+from grounding.samples import LANGUAGES, Dataset
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -61,7 +63,8 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
-@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
+@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples with their picture.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
 @click.option("--also", multiple=True, metavar="[NAME=]FILE.jsonl", help="A set that rides along: is it forgotten?")
 @click.option("--also-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="Answers to it; same order.")
 @click.option("--also-base-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="The untuned model's.")
@@ -134,8 +137,10 @@ def _measure(
                 "settings": _plain(options),
                 "versions": _versions() if options["model"] is not None else {},
                 "also": also,
+                "command": _command(click.get_current_context()),
             },
             cards=options["gallery"],
+            lang=options["lang"],
             follow_links=options["follow_links"],
             progress=progress,
         )
@@ -210,6 +215,17 @@ def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
         "samples_in_file": len(whole.samples),
         "limit": options["limit"],
     }
+
+
+def _command(context: click.Context) -> str:
+    """The call once more, without what was left to its default."""
+    words = ["grounding", "benchmark"]
+    for option in context.command.params:
+        assert option.name is not None
+        if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            value = context.params[option.name]
+            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+    return shlex.join(words)
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from grounding.evaluation.ranking import STATISTICS
 from grounding.evaluation.report.headline import HEADLINE
+from grounding.evaluation.report.words import words_in
 
 
 class Compared(NamedTuple):
@@ -20,8 +21,10 @@ class Compared(NamedTuple):
     less_is_better: bool
 
 
+_NAMES = words_in("en")["measures"]
 GROUPS: tuple[tuple[str, tuple[Compared, ...]], ...] = tuple(
-    (heading, tuple(Compared(*entry) for entry in entries)) for heading, entries in HEADLINE
+    (words_in("en")["groups"][group], tuple(Compared(key, *_NAMES[key], less) for key, less in entries))
+    for group, entries in HEADLINE
 )
 COMPARED: dict[str, Compared] = {one.key: one for _, some in GROUPS for one in some}
 

@@ -20,7 +20,8 @@ from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.compare_cards import CompareCard
 from grounding.evaluation.report.gallery import Thumbnails
 from grounding.evaluation.report.headline import TILES
-from grounding.evaluation.report.page import BY_BOX, SHORT_NAMES, SIZE_WORDS, packaged, template
+from grounding.evaluation.report.page import BY_BOX, packaged, part_name, template
+from grounding.evaluation.report.words import words_in
 
 PART_HEADINGS = {
     "class": "By class",
@@ -138,7 +139,7 @@ def headline_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The breakdowns that say something: classes, sizes and shapes always, the others where there are several."""
-    made = []
+    made, words = [], words_in("en")
     for kind, heading in PART_HEADINGS.items():
         parts = table["breakdowns"].get(kind, {})
         if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
@@ -147,7 +148,7 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         keys = [key for key in wanted if any(key in part["measures"] for part in parts.values())]
         rows = [
             {
-                "name": SIZE_WORDS[name] if kind == "size" else name,
+                "name": part_name(kind, name, words),
                 "part": part,
                 "cells": [_cells(part["measures"][key], key) if key in part["measures"] else [] for key in keys],
             }
@@ -155,7 +156,7 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         if kind == "class":
             rows.sort(key=lambda row: -row["part"]["n"])
-        columns = [{"name": SHORT_NAMES[key], "tested": key in TESTED} for key in keys]
+        columns = [{"name": words["short"][key], "tested": key in TESTED} for key in keys]
         made.append({"kind": kind, "heading": heading, "columns": columns, "rows": rows, "by_box": kind in BY_BOX})
     return made
 
