@@ -224,7 +224,8 @@ def _command(context: click.Context) -> str:
         assert option.name is not None
         if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
             value = context.params[option.name]
-            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
     return shlex.join(words)
 
 

@@ -63,6 +63,7 @@ def test_gates_are_judged_when_everything_is_written(folder: Path) -> None:
     assert "--fail-under grec_50=0.9: MISSED, measured 0.5000, 95 % 0.1500 to 0.8500, n 4; wanted 0.9" in done.stderr
     assert "--fail-under acc_50=0.4: passed" in done.stdout
     assert (folder / "out/report.html").exists() and (folder / "out/metrics.csv").exists()
+    assert " --fail-under acc_50=0.4 --fail-under grec_50=0.9 " in report(folder / "out")["command"]
     suite = ElementTree.parse(folder / "j.xml").getroot()[0]
     assert suite.get("name") == "grounding benchmark test.jsonl" and len(suite.findall("testcase/failure")) == 2
     run(*call(folder, "before", "out"), "--fail-under", "acc_50=0.4")

@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from grounding.evaluation.breakdowns import BREAKDOWNS
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.comparison.measures import COMPARED, GROUPS, TESTED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -23,14 +24,6 @@ from grounding.evaluation.report.headline import TILES
 from grounding.evaluation.report.page import BY_BOX, packaged, part_name, template
 from grounding.evaluation.report.words import words_in
 
-PART_HEADINGS = {
-    "class": "By class",
-    "size": "By size of the true box",
-    "aspect": "By width to height of the true box",
-    "targets": "By number of true boxes",
-    "lang": "By language",
-    "task": "By task",
-}
 PER_QUESTION = (*TESTED, "f1_50", "mean_iou")
 PER_BOX = ("acc_50", "recall_50", "mean_iou")
 OF_OTHER_SETS = ("acc_50", "grec_50")  # the tile of a set that rode along: the first that counts something
@@ -140,7 +133,7 @@ def headline_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
 def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The breakdowns that say something: classes, sizes and shapes always, the others where there are several."""
     made, words = [], words_in("en")
-    for kind, heading in PART_HEADINGS.items():
+    for kind in BREAKDOWNS:
         parts = table["breakdowns"].get(kind, {})
         if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
             continue
@@ -157,7 +150,9 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         if kind == "class":
             rows.sort(key=lambda row: -row["part"]["n"])
         columns = [{"name": words["short"][key], "tested": key in TESTED} for key in keys]
-        made.append({"kind": kind, "heading": heading, "columns": columns, "rows": rows, "by_box": kind in BY_BOX})
+        made.append(
+            {"kind": kind, "heading": words["parts"][kind], "columns": columns, "rows": rows, "by_box": kind in BY_BOX}
+        )
     return made
 
 
