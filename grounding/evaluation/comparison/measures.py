@@ -23,7 +23,10 @@ class Compared(NamedTuple):
 
 _NAMES = words_in("en")["measures"]
 GROUPS: tuple[tuple[str, tuple[Compared, ...]], ...] = tuple(
-    (words_in("en")["groups"][group], tuple(Compared(key, *_NAMES[key], less) for key, less in entries))
+    (
+        words_in("en")["groups"][group],
+        tuple(Compared(key, _NAMES[key][0], _NAMES[key][1], less) for key, less in entries),
+    )
     for group, entries in HEADLINE
 )
 COMPARED: dict[str, Compared] = {one.key: one for _, some in GROUPS for one in some}
