@@ -21,13 +21,16 @@ class Compared(NamedTuple):
     less_is_better: bool
 
 
-_NAMES = words_in("en")["measures"]
+_WORDS = words_in("en")
+
+
+def _compared(key: str, less_is_better: bool) -> Compared:
+    name, meaning = _WORDS["measures"][key]
+    return Compared(key, name, meaning, less_is_better)
+
+
 GROUPS: tuple[tuple[str, tuple[Compared, ...]], ...] = tuple(
-    (
-        words_in("en")["groups"][group],
-        tuple(Compared(key, _NAMES[key][0], _NAMES[key][1], less) for key, less in entries),
-    )
-    for group, entries in HEADLINE
+    (_WORDS["groups"][group], tuple(_compared(*entry) for entry in entries)) for group, entries in HEADLINE
 )
 COMPARED: dict[str, Compared] = {one.key: one for _, some in GROUPS for one in some}
 
