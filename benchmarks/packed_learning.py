@@ -1,23 +1,21 @@
-"""Does a network learn as well from steps in which prompts about one image meet, as from shuffled ones?
+"""Does a model learn as well from steps in which prompts about one image meet, as from shuffled ones?
 
-    OMP_NUM_THREADS=1 python -m benchmarks.packed_learning [--steps 1000] [--seeds 3] [--work DIR]
+    OMP_NUM_THREADS=1 python -m benchmarks.packed_learning [--steps 400] [--seeds 3] [--work DIR]
 
-The network of `configs/tiny_cpu.yaml` learns a few drawn scenes from random weights, with `training.pack` and without.
-A scene is asked for shapes that are there (the answer is boxes) and as many that are not (the not-found sentence), each
-in several wordings; one of them is kept for validation. So what is measured is how well a network knows pictures that
-it has learned, asked in other words: to find things in new pictures, one of this size needs hours. Everything else is
-the same both ways: data, weights, prompts a step, a rate that stays as it is, so that a run may be read at any time.
-CPU seconds are those of the optimiser steps, images included, evaluations not.
+The embedded model learns the parts of the demo (`grounding/pocket/lora.yaml`, a rate that stays as it is, so that a run
+may be read at any time), with `training.pack` and without, and is asked about photographs that it never saw. All else
+is the same both ways: data, weights, prompts a step. CPU seconds are those of the optimiser steps, images included, of
+evaluations none.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +25,20 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks.timing import report
+from data_tools.convert import Options, convert
+from grounding.cli.demo import RECIPE
 from grounding.cli.finetune import make_evaluate
 from grounding.errors import InputError
 from grounding.evaluation.baselines import baselines
 from grounding.evaluation.protocols import DEFAULT
 from grounding.evaluation.scored import gather_truth
 from grounding.models.cogvlm import CogVLMProcessor
-from grounding.pocket.scenes import CATEGORIES, Scene, draw_scenes
-from grounding.samples import Dataset, Manifest, Sample, read_dataset, write_manifest, write_samples
+from grounding.pocket.domain import write_photos
+from grounding.samples import Dataset, Sample, read_dataset
 from grounding.settings import FinetuneSettings, read_settings
-from grounding.text import NOT_FOUND, write_boxes
 from grounding.training.run import run
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "tiny_cpu.yaml"
-WORDINGS = ("Where is the {}?", "Find the {}.", "Show me the {}.", "Point to the {}.", "Is there a {}?")
+PHOTOS, UNSEEN, ABSENT = 600, 150, 2.0  # photographs to learn and to be asked about; absent classes for each present
 WAYS = {"shuffled": False, "packed": True}
 SHOWN = ("loss", "acc_50", "grec_50", "mean_iou", "not_found_f1")
 
@@ -48,63 +46,33 @@ Point = dict[str, float]
 """What a run had come to: `prompts` learned, `cpu_s` taken, and what the evaluation found."""
 
 
-def samples_of(name: str, scene: Scene, rng: random.Random) -> tuple[list[Sample], list[Sample]]:
-    """Prompts about a scene to learn from, and those in the wording that is kept back, another for each class."""
-    present = sorted({drawn.category for drawn in scene.objects})
-    absent = rng.sample(sorted(set(CATEGORIES) - set(present)), len(present))
-    width, height = scene.image.size
-    train, val = [], []
-    for category in (*present, *absent):
-        boxes = [[*map(float, drawn.xyxy_px)] for drawn in scene.objects if drawn.category == category]
-        label = write_boxes(boxes, scene.image.size).text if boxes else NOT_FOUND["en"]
-        kept_back = rng.randrange(len(WORDINGS))
-        for number, wording in enumerate(WORDINGS):
-            sample = Sample(
-                id=f"{name}/{category}/{number}",
-                image=f"{name}.png",
-                width=width,
-                height=height,
-                prompt=wording.format(category),
-                label=label,
-                phrase=category,
-                category=category,
-                boxes=boxes,
-            )
-            (val if number == kept_back else train).append(sample)
-    return train, val
-
-
-def write_data(folder: Path, scenes: int) -> None:
-    """`train.jsonl` and `val.jsonl` over so many scenes."""
-    folder.mkdir(parents=True)
-    rng = random.Random(0)
-    train: list[Sample] = []
-    val: list[Sample] = []
-    for number, scene in enumerate(draw_scenes(scenes, seed=0)):
-        scene.image.save(folder / f"{number}.png")
-        learned, asked = samples_of(str(number), scene, rng)
-        train, val = train + learned, val + asked
-    write_samples(folder / "train.jsonl", train)
-    write_samples(folder / "val.jsonl", val)
-    write_manifest(folder / "manifest.json", Manifest(image_root="."))
+def write_data(folder: Path) -> None:
+    """`train.jsonl` and, about other photographs, `val.jsonl`, as `grounding convert` makes them."""
+    options = Options(format="coco", ratios=(1, 0, 0), negatives=ABSENT, langs=("en", "zh"), check_images=True)
+    for seed, (name, photos) in enumerate({"train": PHOTOS, "val": UNSEEN}.items()):
+        write_photos(folder / "photos" / name, "coco", photos, seed=seed)
+        source = folder / "photos" / name
+        images = replace(options, images=source / "images")
+        convert([("train", source / "instances.json")], folder / name, images)
 
 
 def settings_of(data: Path, output: Path, *, pack: bool, seed: int, steps: int, every: int) -> FinetuneSettings:
-    """The shipped settings of the tiny network, for these data."""
+    """The demo's settings, for these data."""
     words = {
         "output": output,
-        "data.train": data / "train.jsonl",
-        "data.val": data / "val.jsonl",
+        "data.train": data / "train" / "train.jsonl",
+        "data.val": data / "val" / "train.jsonl",
         "training.pack": str(pack).lower(),
         "training.seed": seed,
         "training.schedule": "constant",
         "training.max_steps": steps,
         "evaluation.every": every,
         "evaluation.samples": 1_000_000,
-        "evaluation.max_new_tokens": 40,
+        "evaluation.batch": 64,
+        "evaluation.max_new_tokens": 96,
         "evaluation.keep_checkpoints": 1,
     }
-    return read_settings(CONFIG, [f"{key}={value}" for key, value in words.items()])
+    return read_settings(RECIPE, [f"{key}={value}" for key, value in words.items()])
 
 
 class _Clock:
@@ -197,18 +165,17 @@ def without_looking(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--steps", default=1000, show_default=True, help="Optimiser steps of each run, 16 prompts each.")
-@click.option("--every", default=125, show_default=True, help="Steps between two evaluations.")
+@click.option("--steps", default=400, show_default=True, help="Optimiser steps of each run.")
+@click.option("--every", default=80, show_default=True, help="Steps between two evaluations.")
 @click.option("--seeds", default=3, show_default=True, help="Runs each way.")
-@click.option("--scenes", default=24, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), help="Keep data and runs in this folder; done ones are read.")
-def main(steps: int, every: int, seeds: int, scenes: int, work: Path | None) -> None:
+def main(steps: int, every: int, seeds: int, work: Path | None) -> None:
     """Train each way with each seed and write benchmarks/results/packed_learning.json."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = work or Path(temporary)
         if not (folder / "data").exists():
-            write_data(folder / "data", scenes)
-        data = {name: read_dataset(folder / "data" / f"{name}.jsonl").samples for name in ("train", "val")}
+            write_data(folder / "data")
+        data = {name: read_dataset(folder / "data" / name / "train.jsonl").samples for name in ("train", "val")}
         curves: dict[str, list[list[Point]]] = {way: [] for way in WAYS}
         for seed in range(seeds):
             for way, pack in WAYS.items():
@@ -222,14 +189,13 @@ def main(steps: int, every: int, seeds: int, scenes: int, work: Path | None) -> 
                 curves[way].append(points)
     report(
         "packed_learning",
-        "The tiny network asked in unseen words: packed steps and shuffled ones",
+        "The embedded model on the demo's parts, asked about unseen photographs: packed steps and shuffled ones",
         {
-            "config": CONFIG.name,
+            "config": RECIPE.name,
             "steps": steps,
-            "prompts_a_step": 16,
+            "prompts_a_step": read_settings(RECIPE, ["data.train=-", "output=-"]).training.effective_batch,
             "seeds": seeds,
-            "scenes": scenes,
-            "wordings": len(WORDINGS),
+            "photographs": {"train": PHOTOS, "val": UNSEEN},
             "prompts": {name: len(data[name]) for name in data},
             "threads": torch.get_num_threads(),
             "without_looking": without_looking(data["val"]),

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from benchmarks.timing import report
-from grounding.cli.demo import ANSWERS, RECIPE
+from grounding.cli.demo import ANSWERS, MODEL, RECIPE
 from grounding.cli.stages import run_command
 from grounding.errors import InputError
 from grounding.pocket import checkpoint_folder
@@ -34,9 +34,9 @@ def run_nf4(demo: Path) -> None:
     for data, file in TEST_SETS.items():
         for name, tuned in (("before", []), ("after", ["--adapter", adapter])):
             out = demo / f"reports/nf4-{name}-{data}"
-            words = ["benchmark", "--data", demo / file, "--out", out, *ANSWERS, "--quantization", "nf4", *tuned]
+            words = ["benchmark", "--data", demo / file, "--out", out, "--model", MODEL, *ANSWERS, *tuned]
             if not (out / "report.html").exists():
-                run_command(words, demo / f"logs/benchmark-nf4-{name}-{data}.txt")
+                run_command([*words, "--quantization", "nf4"], demo / f"logs/benchmark-nf4-{name}-{data}.txt")
 
 
 def figures(demo: Path, prefix: str) -> dict[str, float]:

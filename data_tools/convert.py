@@ -26,12 +26,15 @@ from data_tools.reasons import REASONS
 from data_tools.records import Absence, Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import MOST_ALIKE, View
+from data_tools.writers import style_named, writable
+from data_tools.writers.findings import FINDINGS, write_findings
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding import __version__
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, Style, Task
+from grounding.samples import Manifest, Sample, Task
 from grounding.text import NOT_FOUND
 
+PLACES = 5  # findings of one reason that the manifest names; findings.jsonl has the others
 LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
@@ -59,7 +62,7 @@ class Options:
     not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
     templates: Mapping[str, Path] = field(default_factory=dict)
     names: Path | None = None
-    style: Style = "pairs"
+    style: str = "pairs"
     seed: int = 0
     voc_pixels: str = "auto"
     box_form: str = "auto"
@@ -98,7 +101,8 @@ def convert(
     """
     options = options or Options()
     _check_options(options)
-    check_folder(out, splits.SPLITS)
+    style = style_named(options.style)
+    check_folder(out, splits.SPLITS, style)
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
@@ -132,9 +136,10 @@ def convert(
     for split, asked in chosen.items():
         ready, told = ready_samples(members[split], options.max_answer_tokens)
         samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        samples[split] += ready
+        unsaid: list[Finding] = []
+        samples[split] = list(writable([*samples[split], *ready], style, unsaid))
         untouched[split] = {"ready": len(ready)} if ready else {}
-        tally += found + told
+        tally += found + told + Tally.of(unsaid)
     samples = unique_ids(samples)
     if not any(samples.values()):
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
@@ -147,10 +152,10 @@ def convert(
     progress("counting and writing files", 0, None)
     numbers = {s: {**stats.describe(samples[s]), **chosen[s].numbers, **untouched[s]} for s in samples}
     counts = {"images_listed": listed, "splits": numbers}
-    voice = voices.get(wording.TASK)
-    answers = wording.answer_templates(voice.languages) if voice else {}
+    answers = wording.answer_templates(voices, options.templates)
     manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
-    write_folder(out, samples, manifest, options.style)
+    write_folder(out, samples, manifest, style)
+    write_findings(out / FINDINGS, tally)
     return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
 
 
@@ -190,9 +195,9 @@ def _not_asked(members: Sequence[Record], shares: Mapping[Task, float]) -> Tally
 
 
 def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Voice:
-    """What the prompts of a task are drawn from; templates of the user's own are for `phrase_to_boxes`."""
-    templates = options.templates if task == wording.TASK else {}
-    languages = wording.load_languages(options.langs, options.not_found, templates, task)
+    """What the prompts of a task are drawn from."""
+    files = wording.templates_of(options.templates, task)
+    languages = wording.load_languages(options.langs, options.not_found, files, task)
     return wording.Voice(languages, options.not_found, options.seed, called)
 
 
@@ -200,8 +205,7 @@ def _check_options(options: Options) -> None:
     check_caps(options.caps)
     if options.tiles:
         tiling.parse_tiling(options.tiles)
-    if options.templates and wording.TASK not in tasks.parse_shares(options.tasks):
-        raise InputError(f"these wordings are for {wording.TASK}, which is not asked for", where="--templates")
+    wording.check_templates(options.templates, tasks.parse_shares(options.tasks))
     if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
         raise InputError(
             f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"
@@ -310,7 +314,7 @@ def _manifest(
 def _places(tally: Tally) -> dict[str, list[str]]:
     """The first few places of every reason."""
     return {
-        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples]
+        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples[:PLACES]]
         for reason, examples in sorted(tally.examples.items())
     }
 

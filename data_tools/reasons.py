@@ -75,6 +75,11 @@ REASONS: dict[str, Rule] = {
     "repeated_phrase": Rule("kept", "phrase", "the same words for the same boxes stand there before; both count"),
     "malformed_sample": Rule("refused", "sample", "a prompt with its answer that no sample can be made of"),
     "unwritable_box": Rule("refused", "sample", "one of the boxes that belong into its text was refused"),
+    "mark_in_words": Rule(
+        "refused",
+        "sample",
+        "its words hold a mark that --style keeps for itself (<image>, <bbox>): it would be read anew",
+    ),
     "asks_no_box": Rule("kept", "sample", "no box is asked for: trained, and not scored as localisation"),
     "system_message": Rule("mended", "sample", "a system message is left out: the model has no place for one"),
     "text_only": Rule("refused", "sample", "it has no image; finetune reads such samples from files of their own"),
@@ -143,6 +148,11 @@ REASONS: dict[str, Rule] = {
         "refused", "class in image", "named as absent or as annotated in part, by an id not in the list"
     ),
     "negative_contradicted": Rule("mended", "class in image", "named as absent, yet annotated there: taken as present"),
+    "kind_is_there": Rule(
+        "kept",
+        "class in image",
+        "a class below it in the hierarchy is there too (a car beside a vehicle): neither asked for nor absent",
+    ),
     "verified_without_box": Rule(
         "kept", "class in image", "verified as present, yet without a box: neither asked for nor absent"
     ),

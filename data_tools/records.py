@@ -18,7 +18,7 @@ from grounding.samples import Sample
 XYXY = tuple[float, float, float, float]
 Ignore = Literal["crowd", "difficult"]
 Absence = Literal["exhaustive", "listed", "none"]
-EXAMPLES = 5  # findings of one reason that a tally remembers
+EXAMPLES = 10_000  # findings of one reason that a tally remembers
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ def fallen(record: Record) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many findings there are of each reason, with the first few of each. Tallies add up with `+`."""
+    """How many findings there are of each reason, with the first `EXAMPLES` of each. Tallies add up with `+`."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
@@ -118,14 +118,14 @@ class Tally:
     def of(cls, findings: Iterable[Finding]) -> Tally:
         """Counts findings. Raises ValueError for a reason that the table of reasons does not have."""
         counts: dict[str, int] = {}
-        examples: dict[str, tuple[Finding, ...]] = {}
+        examples: dict[str, list[Finding]] = {}
         for finding in findings:
             if finding.reason not in REASONS:
                 raise ValueError(f"{finding.reason!r} is not in data_tools.reasons.REASONS")
             counts[finding.reason] = counts.get(finding.reason, 0) + 1
             if counts[finding.reason] <= EXAMPLES:
-                examples[finding.reason] = (*examples.get(finding.reason, ()), finding)
-        return cls(counts, examples)
+                examples.setdefault(finding.reason, []).append(finding)
+        return cls(counts, {reason: tuple(some) for reason, some in examples.items()})
 
     def __add__(self, other: Tally) -> Tally:
         reasons = [*self.counts, *(reason for reason in other.counts if reason not in self.counts)]

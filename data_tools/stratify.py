@@ -18,8 +18,9 @@ def stratify(
 ) -> dict[str, str]:
     """Group -> split, for the groups that `fixed` does not name.
 
-    The rarest class that has groups left goes first; each of its groups goes to the split that lacks most of the class,
-    among equals to the one that lacks most images. Groups without any class go where most images are lacking.
+    A class counts where it has a box, or where a phrase or a ready sample is of it. The rarest one that has groups left
+    goes first; each of its groups goes to the split that lacks most of the class, among equals to the one that lacks
+    most images. Groups without any class go where most images are lacking.
 
     Args:
         records: the images. groups: of each image.
@@ -30,7 +31,7 @@ def stratify(
     held = {group: Counter[str]() for group in groups}
     images = Counter(groups)
     for record, group in zip(records, groups, strict=True):
-        held[group].update({annotation.category for annotation in record.annotations})
+        held[group].update(_classes(record))
     totals = sum(held.values(), Counter[str]())
     wanting = {split: share for split, share in ratios.items() if share > 0}
     lacks = {split: {name: share * count for name, count in totals.items()} for split, share in wanting.items()}
@@ -66,6 +67,12 @@ def stratify(
             placed[group] = max(wanting, key=lambda split: room[split])
             put(group, placed[group])
     return placed
+
+
+def _classes(record: Record) -> set[str]:
+    """The classes that samples about an image will be of."""
+    named = {one.category for some in (record.phrases, record.samples) for one in some}
+    return {annotation.category for annotation in record.annotations} | {name for name in named if name is not None}
 
 
 def _hash(seed: int, group: str) -> bytes:

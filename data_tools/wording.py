@@ -7,7 +7,7 @@ is asked) alone: a prompt never tells the answer.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -17,6 +17,7 @@ from data_tools.names import ClassNames, names_in
 from grounding.errors import InputError
 from grounding.samples import LANGUAGES, Lang, Task
 from grounding.text import (
+    FORMS,
     Wording,
     fill_answer,
     is_not_found,
@@ -100,9 +101,33 @@ def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: P
     return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
 
 
-def answer_templates(languages: Iterable[Language]) -> dict[str, list[str]]:
-    """By language, what labels may be made from, each template once: what a constrained answer may be."""
-    return {one.lang: list(dict.fromkeys(wording.answer for wording in one.wordings)) for one in languages}
+def templates_of(templates: Mapping[str, Path], task: Task) -> dict[str, Path]:
+    """Language -> file, of the templates for a task: those named TASK:LANG; LANG alone is for `phrase_to_boxes`."""
+    named = [(key if ":" in key else f"{TASK}:{key}", file) for key, file in templates.items()]
+    return {key.removeprefix(f"{task}:"): file for key, file in named if key.startswith(f"{task}:")}
+
+
+def check_templates(templates: Mapping[str, Path], tasks: Collection[str]) -> None:
+    """Raises InputError where a file of wordings is for a task that is not asked for."""
+    for key in templates:
+        task = key.rpartition(":")[0] or TASK
+        if task not in tasks:
+            raise InputError(f"these wordings are for {task}, which is not asked for", where="--templates")
+
+
+def answer_templates(voices: Mapping[Task, Voice], templates: Mapping[str, Path]) -> dict[str, list[str]]:
+    """What labels with one group of boxes may be made from, each template once: what a constrained answer may be.
+
+    By language for `phrase_to_boxes`; by TASK:LANG for other tasks, where their wordings are the user's own.
+    """
+    answers: dict[str, list[str]] = {}
+    for task, voice in voices.items():
+        own = templates_of(templates, task)
+        for one in voice.languages:
+            if task == TASK or (one.lang in own and FORMS[task].answer == FORMS[TASK].answer):
+                key = one.lang if task == TASK else f"{task}:{one.lang}"
+                answers[key] = list(dict.fromkeys(wording.answer for wording in one.wordings))
+    return answers
 
 
 def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str | int = "") -> Drawn:

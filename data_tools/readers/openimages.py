@@ -3,7 +3,9 @@
 Box files have the columns ImageID, LabelName, XMin, XMax, YMin, YMax (fractions of the sides) and IsGroupOf; files of
 verified image labels have ImageID, LabelName and Confidence, 0 for "verified absent" and 1 for "verified present"
 (https://storage.googleapis.com/openimages/web/download_v7.html). Absence is listed: verified labels and nothing else.
-A class verified as present without a box is neither asked for nor absent. Files are known by their columns.
+A class verified as present without a box is neither asked for nor absent. Where the folder has the class hierarchy, no
+kind of a class verified as absent is there either, and a class of which a kind is there (a vehicle, where a car is) is
+neither asked for nor absent: its own boxes are not all that it has. Files are known by their columns.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_tools.entries import box_fault, class_name, clean_name
+from data_tools.entries import box_fault, clean_name
 from data_tools.readers.documents import read_bytes
 from data_tools.readers.image_files import first_there, header_of
+from data_tools.readers.openimages_classes import Classes, read_classes, text_in
 from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally
 from grounding.errors import InputError
 
@@ -54,7 +57,8 @@ class Image:
 
 def open_openimages(source: Path, images: Path | None, options: Mapping[str, str]) -> list[Source]:
     """The reader behind `--format openimages`: a folder with the CSV files, or a box file in it. Raises InputError."""
-    files = find_csv(source if source.is_dir() else source.parent)
+    folder = source if source.is_dir() else source.parent
+    files = find_csv(folder)
     boxes = files.boxes if source.is_dir() else (source,)
     if not boxes or not files.descriptions:
         what = (
@@ -63,10 +67,8 @@ def open_openimages(source: Path, images: Path | None, options: Mapping[str, str
             else "class-descriptions file (LabelName,DisplayName)"
         )
         raise InputError(f"there is no {what} among its CSV files", where=str(source))
-    descriptions = {path: read_bytes(path) for path in files.descriptions}
-    names = {name: text for content in descriptions.values() for name, text in _names(content)}
-    root = images or (source if source.is_dir() else source.parent)
-    return [_open_file(path, _same_split(path, files.labels), descriptions, names, root, options) for path in boxes]
+    classes = read_classes(files.descriptions, folder)
+    return [_open_file(path, _same_split(path, files.labels), classes, images or folder, options) for path in boxes]
 
 
 def find_csv(folder: Path) -> Files:
@@ -99,49 +101,44 @@ def _same_split(path: Path, files: Sequence[Path]) -> list[Path]:
     return [other for other in files if split_of(other) == split_of(path)]
 
 
-def _names(content: bytes) -> Iterator[tuple[str, str]]:
-    """(label, name) of each line of a class-descriptions file, which may have a head line or not."""
-    for row in csv.reader(io.StringIO(content.decode("utf-8", errors="replace"))):
-        if len(row) >= 2 and row[0] != "LabelName" and (name := class_name(row[1])) is not None:
-            yield row[0], name
-
-
-def _rows(content: bytes, file: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(content.decode("utf-8", errors="replace"), newline=""))
+def _rows(content: bytes, path: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text_in(content, path), newline=""))
     head = [name.strip() for name in next(reader, [])]
     for row in reader:
         if row:
-            yield Row(f"{file}:{reader.line_num}", dict(zip(head, row, strict=False)))
+            yield Row(f"{path.name}:{reader.line_num}", dict(zip(head, row, strict=False)))
 
 
 def _open_file(
     path: Path,
     labels: Sequence[Path],
-    descriptions: Mapping[Path, bytes],
-    names: Mapping[str, str],
+    classes: Classes,
     root: Path,
     options: Mapping[str, str],
 ) -> Source:
-    contents = {**descriptions, **{file: read_bytes(file) for file in (path, *labels)}}
+    contents = {**classes.files, **{file: read_bytes(file) for file in (path, *labels)}}
     findings: list[Finding] = []
     images: dict[str, Image] = {}
-    for row in _rows(contents[path], path.name):
+    for row in _rows(contents[path], path):
         images.setdefault(row.values.get("ImageID", ""), Image()).boxes.append(row)
     for file in labels:
-        for row in _rows(contents[file], file.name):
-            _take_label(row, images, names, findings)
-    read = [_record(number, image, names, root, path, options, findings) for number, image in images.items()]
+        for row in _rows(contents[file], file):
+            _take_label(row, images, classes.names, findings)
+    read = [_record(number, image, classes, root, path, options, findings) for number, image in images.items()]
     return Source(
         records=[record for record in read if record is not None],
         tally=Tally.of(findings),
         image_root=root,
-        inputs={
-            str(file): hashlib.sha256(content).hexdigest() for file, content in {**contents, **descriptions}.items()
-        },
-        classes=frozenset(names.values()),
+        inputs={str(file): hashlib.sha256(content).hexdigest() for file, content in contents.items()},
+        classes=frozenset(classes.names.values()),
         absence="listed",
         split=split_of(path),
-        taken={"verified labels": ", ".join(file.name for file in labels) or "none, so no class is known to be absent"},
+        taken={
+            "verified labels": ", ".join(file.name for file in labels) or "none, so no class is known to be absent",
+            "class hierarchy": classes.hierarchy.name
+            if classes.hierarchy
+            else "none, so no class is a kind of another",
+        },
     )
 
 
@@ -161,7 +158,7 @@ def _take_label(row: Row, images: dict[str, Image], names: Mapping[str, str], fi
 def _record(
     number: str,
     image: Image,
-    names: Mapping[str, str],
+    classes: Classes,
     root: Path,
     path: Path,
     options: Mapping[str, str],
@@ -184,7 +181,7 @@ def _record(
     refused: set[str] = set()
     doubtful = False
     for row in image.boxes:
-        category = names.get(row.values.get("LabelName", ""))
+        category = classes.names.get(row.values.get("LabelName", ""))
         fractions, fault = _fractions(row)
         if category is None:
             findings.append(Finding("unknown_category", row.place, row.values.get("LabelName", "")))
@@ -195,8 +192,11 @@ def _record(
         else:
             kept.append(_annotation(row, category, fractions, header.size_wh))
     findings += [Finding("group_of", annotation.place, annotation.category) for annotation in kept if annotation.ignore]
-    here = {annotation.category for annotation in kept} | refused
+    boxed = {annotation.category for annotation in kept} | refused
+    kinds = classes.all_above(boxed | image.present)
+    here = boxed | kinds
     findings += [Finding("negative_contradicted", place, category) for category in sorted(image.absent & here)]
+    findings += [Finding("kind_is_there", place, category) for category in sorted(kinds & boxed)]
     unboxed = image.present - here
     findings += [Finding("verified_without_box", place, category) for category in sorted(unboxed)]
     return Record(
@@ -206,8 +206,8 @@ def _record(
         place=place,
         refused=frozenset(refused),
         doubtful=doubtful,
-        negatives=frozenset(image.absent - here - unboxed),
-        not_exhaustive=frozenset(unboxed),
+        negatives=frozenset((image.absent | classes.all_below(image.absent - here)) - here - unboxed),
+        not_exhaustive=frozenset(unboxed | kinds),
     )
 
 

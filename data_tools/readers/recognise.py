@@ -14,7 +14,7 @@ from data_tools.readers.conversations import SPLITS
 from data_tools.readers.look import Look
 from data_tools.readers.openimages import find_csv
 from data_tools.readers.visual_genome import REGIONS
-from data_tools.readers.yolo_yaml import find_data_yaml
+from data_tools.readers.yolo_yaml import find_data_yaml, label_files
 from grounding.errors import InputError
 from grounding.samples.conversations import is_cogvlm_folder
 
@@ -50,12 +50,15 @@ def voc(look: Look) -> str | None:
 
 
 def yolo(look: Look) -> str | None:
-    """A data.yaml with class names."""
+    """A data.yaml with class names, or label files without one, which the reader says what to do about."""
     try:
         path = find_data_yaml(look.path)
     except InputError:
         return None
-    return f"{path.name} has the names of classes" if path is not None else None
+    if path is not None:
+        return f"{path.name} has the names of classes"
+    rows = label_files(look.path) if look.is_folder and (look.path / "labels").is_dir() else []
+    return f"{rows[0].relative_to(look.path)} has rows of YOLO labels" if rows else None
 
 
 def openimages(look: Look) -> str | None:

@@ -72,6 +72,8 @@ def open_referring(source: Path, images: Path | None, options: Mapping[str, str]
 def _open_file(path: Path, images: Path | None) -> Source:
     content = read_bytes(path)
     findings: list[Finding] = []
+    word = path.stem.split("_")[-1]
+    split = next((split for start, split in SPLITS if word.startswith(start)), None)
     records = list(_records(_decode(content, path), path.name, findings))
     return Source(
         records=records,
@@ -80,8 +82,16 @@ def _open_file(path: Path, images: Path | None) -> Source:
         inputs={str(path): hashlib.sha256(content).hexdigest()},
         classes=frozenset(),
         absence="none",
-        split=next((split for word, split in SPLITS if path.stem.split("_")[-1].startswith(word)), None),
+        split=split,
+        taken={} if split is None else {"split": _say_split(word, split)},
     )
+
+
+def _say_split(word: str, split: str) -> str:
+    """What is done with the split that a file's name ends with: testA and testB are two, and become one."""
+    said = f"{split}, by the name of the file (..._{word})"
+    apart = f"; to measure it by itself, convert it alone: grounding convert {split}=FILE --out DIR"
+    return said + (apart if word != split else "")
 
 
 def _decode(content: bytes, path: Path) -> Document:

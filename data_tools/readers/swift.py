@@ -3,7 +3,8 @@
 A line has `messages` with the placeholders <image>, <ref-object> and <bbox>, `images`, and `objects` with `ref`, `bbox`
 (corners) and `bbox_type`: "real", pixels, or "norm1", fractions of the sides (ms-swift, docs/source_en/Customization/
 Custom-dataset.md). Placeholders are filled in their order; a run of <bbox> becomes one group of boxes. The words stay
-the user's; each answer is a sample, with the turns before it as its history.
+the user's; each answer is a sample, with the turns before it as its history. A line with `truth`, as `data_tools.
+writers.swift` writes it, is one sample: its last answer, with all that is said there of it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from data_tools.entries import box_fault, four_numbers, lang_of, text_of
+from data_tools.entries import box_fault, four_numbers, lang_of, stated_size, text_of
 from data_tools.readers.documents import lines_of, read_bytes
-from data_tools.readers.image_files import guess_image_root, header_of, relative_name
+from data_tools.readers.image_files import Header, guess_image_root, header_of, relative_name
 from data_tools.records import XYXY, Finding, Record, Source, Tally
-from grounding.samples import Sample, Task, problems
+from grounding.samples import Lang, Sample, Task, problems
+from grounding.samples.sample import Box
 from grounding.text import write_boxes
 
 PLACEHOLDER = re.compile(r"<ref-object>|<bbox>(?:\s*<bbox>)*")
@@ -34,6 +36,23 @@ class Line(msgspec.Struct, frozen=True):
     messages: Any = None
     images: Any = None
     objects: Any = None
+    truth: Any = None
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a line says of its sample beside words and image; the keys are those of a Sample."""
+
+    id: str
+    width: int | None
+    height: int | None
+    phrase: str | None
+    category: str | None
+    boxes: list[Box] | None
+    categories: list[str] | None
+    ignore: list[Box]
+    task: Task
+    lang: Lang
+    upright: bool
 
 
 class Objects:
@@ -70,13 +89,14 @@ def open_swift(source: Path, images: Path | None, options: Mapping[str, str]) ->
     stated = [_image_of(line) for _, line in lines[:20] if line is not None]
     root = images or guess_image_root(source, [name for name in stated if isinstance(name, str)])
     findings: list[Finding] = []
-    records: dict[str, Record] = {}
+    records: dict[tuple[str, object, bool], Record] = {}
     for number, line in lines:
         record = _record(line, f"{source.name}:{number}", root, options.get("frame", ""), findings)
         if record is not None:
-            first = records.setdefault(record.name, record)
+            same = (record.name, record.size_wh, record.upright)
+            first = records.setdefault(same, record)
             if first is not record:
-                records[record.name] = replace(first, samples=first.samples + record.samples)
+                records[same] = replace(first, samples=first.samples + record.samples)
     return [
         Source(
             records=list(records.values()),
@@ -109,20 +129,38 @@ def _record(line: Line | None, place: str, root: Path, frame: str, findings: lis
     if name is None:
         findings.append(Finding("bad_file_name", place, f"{stated!r} is not below {root}"))
         return None
-    header = header_of(root, name, frame, upright=False)
-    if header.size_wh is None:
-        findings.append(Finding(header.fault or "missing_image", place, header.found))
-        return None
     try:
+        truth = None if line.truth is None else msgspec.convert(line.truth, Truth)
+        header = _size_of(truth, root, name, frame)
+        if header.size_wh is None:
+            findings.append(Finding(header.fault or "missing_image", place, header.found))
+            return None
         objects = _objects(line.objects, header.size_wh, place, findings)
         samples = tuple(_samples(line.messages, objects, header.size_wh, place, name, findings))
+        if truth is not None:
+            samples = (_with_truth(samples[-1], truth),)
     except _Unwritable as error:
         findings += [Finding("unwritable_box", place, str(error))]
         return None
-    except (LookupError, ValueError) as error:
+    except (LookupError, ValueError, msgspec.ValidationError) as error:
         findings.append(Finding("malformed_sample", place, str(error)))
         return None
-    return Record(name=name, size_wh=header.size_wh, samples=samples, place=place)
+    upright = truth is not None and truth.upright
+    return Record(name=name, size_wh=header.size_wh, samples=samples, place=place, upright=upright)
+
+
+def _size_of(truth: Truth | None, root: Path, name: str, frame: str) -> Header:
+    """The size of the frame that boxes are in: as stated with the truth, else that of the image file."""
+    stated = None if truth is None else stated_size(truth.width, truth.height)
+    return Header(stated) if stated is not None else header_of(root, name, frame, upright=False)
+
+
+def _with_truth(sample: Sample, truth: Truth) -> Sample:
+    """The sample with what is stated of it. Raises ValueError where that cannot be."""
+    stated = replace(sample, **msgspec.structs.asdict(truth))
+    for fault in problems(stated):
+        raise ValueError(fault)
+    return stated
 
 
 class _Unwritable(Exception):

@@ -7,6 +7,7 @@ below the folder of the data.yaml; what was taken is told.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from data_tools.readers.documents import read_bytes
 from grounding.errors import InputError
 
 SPLITS = (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test"))
+PROBED = 20  # label files looked at for the numbers of classes
+_ROW = re.compile(r"\s*\d+(?:\s+-?[\d.]+(?:[eE][-+]?\d+)?){4,}\s*")
 FIX = "Write `path: .`, `train: images/train`, `val: images/val` and `names: {0: cat, 1: dog}`."
 
 
@@ -54,7 +57,9 @@ def load_data_yaml(source: Path, images: Path | None) -> DataYaml:
     """The data.yaml behind a SOURCE. `images`, where given, stands in the place of its `path`. Raises InputError."""
     path = find_data_yaml(source)
     if path is None:
-        raise InputError("a YOLO folder has one data.yaml with `names`; there is none", where=str(source), fix=FIX)
+        raise InputError(
+            "a YOLO folder has one data.yaml with `names`; there is none", where=str(source), fix=_yaml_for(source)
+        )
     document = _load(path)
     if not isinstance(document, dict) or not isinstance(document.get("names"), dict | list):
         raise InputError("`names` must list the classes", where=str(path), fix=FIX)
@@ -72,6 +77,41 @@ def load_data_yaml(source: Path, images: Path | None) -> DataYaml:
     parts = tuple(_part(split, places, root) for split, places in there.items() if places)
     told = f"{path}, images below {root}" + (f"; not there: {', '.join(missing)}" if missing else "")
     return DataYaml(path, read_bytes(path), root, _names(document["names"]), "kpt_shape" in document, parts, told)
+
+
+def _yaml_for(source: Path) -> str:
+    """What to write: a data.yaml for this folder, with the names of its classes.txt, else with the numbers it uses."""
+    folder = source if source.is_dir() else source.parent
+    listed = next(
+        (path for path in (folder / "classes.txt", folder / "labels" / "classes.txt") if path.is_file()), None
+    )
+    if listed is not None:
+        lines = read_bytes(listed).decode("utf-8", errors="replace").splitlines()
+        names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+        why = f"with the names of {listed.relative_to(folder)}"
+    else:
+        numbers = {line.split()[0] for path in label_files(folder) for line in _label_lines(path)}
+        names = {int(number): f"name of {number}" for number in sorted(numbers, key=len) if number.isdecimal()}
+        why = "with the names of the classes, which nothing here tells"
+    if not names:
+        return FIX
+    images = "images" if (folder / "images").is_dir() else "."
+    text = yaml.safe_dump(
+        {"path": ".", "train": images, "names": dict(sorted(names.items()))}, allow_unicode=True, sort_keys=False
+    )
+    return f"Save this as {folder / 'data.yaml'}, {why}:\n{text}"
+
+
+def label_files(folder: Path) -> list[Path]:
+    """The first few files of a folder that hold rows of YOLO labels."""
+    files = [path for place in ("labels", ".") for path in sorted((folder / place).rglob("*.txt"))[: 4 * PROBED]]
+    return [path for path in files if _label_lines(path)][:PROBED]
+
+
+def _label_lines(path: Path) -> list[str]:
+    """The rows of a label file; none where its first line is no number followed by four or more."""
+    lines = [line for line in read_bytes(path).decode("utf-8", errors="replace").splitlines() if line.strip()]
+    return lines if lines and _ROW.fullmatch(lines[0]) else []
 
 
 def _load(path: Path) -> Any:

@@ -21,11 +21,13 @@ from data_tools.readers import OWN
 from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
 from data_tools.reasons import REASONS
-from data_tools.records import Tally
+from data_tools.records import EXAMPLES, Tally
 from data_tools.splits import SPLITS, parse_ratios
 from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
+from data_tools.writers import STYLES
+from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
 from grounding.progress import Bars
 from grounding.text import NOT_FOUND
@@ -109,7 +111,10 @@ STRIDE = 20  # things done between two moves of a bar
     help="Cut images into overlapping tiles of SIDE px; a tile has an object of which it shows VISIBLE (0.5).",
 )
 @click.option(
-    "--templates", multiple=True, metavar="[LANG=]FILE", help="A file of your own wordings, `prompt => answer`."
+    "--templates",
+    multiple=True,
+    metavar="[TASK:][LANG=]FILE",
+    help="A file of your own wordings, `prompt => answer`, for phrase_to_boxes unless a TASK is named.",
 )
 @click.option(
     "--names",
@@ -134,7 +139,13 @@ STRIDE = 20  # things done between two moves of a bar
 )
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
-@click.option("--style", type=click.Choice(["pairs", "conversations"]), default="pairs", show_default=True)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="pairs",
+    show_default=True,
+    help="How samples are written. finetune and benchmark read pairs and conversations.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
@@ -187,21 +198,24 @@ def _source(text: str) -> tuple[str | None, Path]:
 
 
 def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
-    """Language -> template file of `en=FILE`, or of `FILE` where there is one language."""
+    """Template files of `FILE`, `en=FILE`, `phrase_to_box:en=FILE`, by language, with the task before it if named."""
     files: dict[str, Path] = {}
     for value in values:
-        lang, _, path = value.partition("=")
+        task, colon, rest = value.partition(":")
+        task, rest = (task, rest) if colon and task in TASKS else ("", value)
+        lang, _, path = rest.partition("=")
         if lang not in NOT_FOUND or not path:
             if len(langs) != 1:
                 raise InputError(
                     f"{value!r} does not say its language, and --lang has {len(langs)}",
                     where="--templates",
-                    fix=f"Write --templates {'|'.join(langs)}={value}.",
+                    fix=f"Write --templates {task}{colon if task else ''}{'|'.join(langs)}={rest}.",
                 )
-            lang, path = langs[0], value
-        if lang in files:
-            raise InputError(f"two files for {lang}: {files[lang]} and {path}", where="--templates")
-        files[lang] = Path(path)
+            lang, path = langs[0], rest
+        key = f"{task}:{lang}" if task else lang
+        if key in files:
+            raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
+        files[key] = Path(path)
     return files
 
 
@@ -232,7 +246,7 @@ def _tell(console: Console, conversion: line.Conversion, options: line.Options, 
     console.print(_split_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally)
+    _tell_tally(console, conversion.tally, out / FINDINGS)
     console.print(_class_table(conversion.splits))
     for warning in _warnings(conversion, options):
         console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
@@ -265,7 +279,7 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _tell_tally(console: Console, tally: Tally) -> None:
+def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
     """Each reason that was met: outcome, number, meaning, a few places."""
     table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
     table.add_column("n", justify="right")
@@ -277,6 +291,10 @@ def _tell_tally(console: Console, tally: Tally) -> None:
             text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
             table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
     console.print(table if table.row_count else "Nothing was refused or mended.")
+    if table.row_count:
+        cut = any(count > len(tally.examples[reason]) for reason, count in tally.counts.items())
+        most = f", of each reason the first {EXAMPLES:,}" if cut else ""
+        console.print(f"All places{most}: {escape(str(findings))}", highlight=False)
 
 
 def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -23,7 +23,7 @@ import click
 import yaml
 
 from grounding import __version__
-from grounding.cli.stages import Stage, Step, clock, run_command, run_stages
+from grounding.cli.stages import Stage, Step, clock, run_command, run_process, run_stages
 from grounding.errors import InputError
 from grounding.pocket import checkpoint_folder
 from grounding.samples import write_json_atomic, write_text_atomic
@@ -31,7 +31,9 @@ from grounding.samples import write_json_atomic, write_text_atomic
 MARK, TIMES, MANIFEST = "demo.json", "times.json", "manifest.json"  # MARK: what a demo was told
 RECIPE = Path(str(resources.files("grounding.pocket") / "lora.yaml"))
 DATA = {"parts": "parts on a workbench", "general": "general scenes"}
+RUNS = ("after", "alone")  # of LoRA: with general scenes replayed, and without
 HEADINGS = {"before": "before", "after": "after", "alone": "after, without replay"}
+MODEL = "pocket"
 PAIRS, STRIP = 24, 4  # questions shown with both answers: on the page, and in the picture
 
 
@@ -53,12 +55,12 @@ class Size(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-FULL = Size(train=1000, test=160, replay=500, general=100, seconds=(14, 4, 20, 170, 20, 130, 4))
-QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 5, 6, 10, 1), settings=("training.max_steps=4",))
+FULL = Size(train=1000, test=240, replay=750, general=150, seconds=(14, 4, 20, 320, 30, 4))
+QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 16, 8, 1), settings=("training.max_steps=4",))
 REPLAY_SHARE = 0.5  # general prompts for each prompt of the new domain
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
-ANSWERS = ("--model", "pocket", "--max-boxes", "6", "--batch-size", "32")
+ANSWERS = ("--max-boxes", "6", "--batch-size", "32", "--gallery", "200")
 OWN_DATA = r"""
 grounding convert annotations/instances.json --format coco --images images --out data/mine
 grounding finetune configs/lora_cogvlm_grounding.yaml output=runs/mine \
@@ -128,17 +130,19 @@ class Demo:
             ("draw", "Drawing photographs of a domain that pocket never saw", self._drawing(), self._drawn),
             ("convert", "Converting their annotations", self._converting(), self._converted),
             ("before", "Measuring pocket as it is", self._measuring("before"), partial(self._found, "before")),
-            ("learn", "LoRA, general scenes mixed in", [self._finetune("after")], _nothing_yet),
-            ("after", "Measuring it again", self._measuring("after"), partial(self._found, "after")),
             (
-                "forget",
-                "LoRA without general scenes, for comparison",
-                [self._finetune("alone"), *self._measuring("alone")],
-                partial(self._found, "alone"),
+                "learn",
+                "LoRA, general scenes mixed in; for comparison, at the same time, without them",
+                [self._finetune(run) for run in RUNS],
+                _nothing_yet,
             ),
+            ("after", "Measuring both", [*self._measuring("after"), *self._measuring("alone")], self._found_both),
             ("report", "Writing the report", [Step(self.out / "report.html", self._report)], self._verdict),
         )
-        return [Stage(*stage, seconds) for stage, seconds in zip(stages, self.size.seconds, strict=True)]
+        return [
+            Stage(*stage, seconds, together=stage[0] == "learn")
+            for stage, seconds in zip(stages, self.size.seconds, strict=True)
+        ]
 
     def _drawing(self) -> list[Step]:
         photos, data = self.out / "photos", self.out / "data"
@@ -219,7 +223,18 @@ class Demo:
     def _benchmark(self, run: str, data: str) -> Step:
         file = self.out / "data" / ("voc/test.jsonl" if data == "parts" else "general/general.jsonl")
         out = self._report_folder(run, data)
-        words: list[str | Path] = ["benchmark", "--data", file, "--out", out, *ANSWERS, "--gallery", "200"]
+        words: list[str | Path] = [
+            "benchmark",
+            "--data",
+            file,
+            "--model",
+            MODEL,
+            "--out",
+            out,
+            *ANSWERS,
+            "--gallery",
+            "200",
+        ]
         if run != "before":
             base = self._report_folder("before", data) / "predictions.jsonl"
             words += ["--adapter", self._adapter(run), "--base-predictions", base]
@@ -231,12 +246,15 @@ class Demo:
         words: list[str | Path] = [
             "finetune",
             RECIPE,
+            f"model.path={MODEL}",
             f"data.train={json.dumps(sets)}",
             f"output={self._adapter(run).parent}",
+            f"training.seed={self.seed}",
+            *self.size.settings,
         ]
-        return self._command(
-            f"finetune-{run}", self._adapter(run), [*words, f"training.seed={self.seed}", *self.size.settings]
-        )
+        threads = max(1, (os.cpu_count() or 1) // len(RUNS))
+        log = self.out / "logs" / f"finetune-{run}.txt"
+        return Step(self._adapter(run), partial(run_process, words, log, threads, bars=run == RUNS[0]))
 
     def _command(self, name: str, done: Path, words: Sequence[str | Path]) -> Step:
         return Step(done, partial(run_command, words, self.out / "logs" / f"{name}.txt"))
@@ -255,6 +273,9 @@ class Demo:
 
     def _found(self, run: str) -> str:
         return "; ".join(f"{DATA[data]}: acc_50 {_percent(self._rate(run, data, 'acc_50'))}" for data in DATA)
+
+    def _found_both(self) -> str:
+        return f"{self._found('after')} [without general scenes: {self._found('alone')}]"
 
     def _verdict(self) -> str:
         before, after = (_percent(self._rate(run, "parts", "acc_50")) for run in ("before", "after"))

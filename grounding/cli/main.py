@@ -33,6 +33,9 @@ SUBCOMMANDS = {
         "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
     ),
     "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "export": Subcommand(
+        "grounding.cli.export", "A dataset, or answers to it, for another program (ms-swift, COCO, ...)."
+    ),
     "finetune": Subcommand(
         "grounding.cli.finetune", "Specialise a CogVLM checkpoint on such pairs (LoRA, QLoRA or full)."
     ),

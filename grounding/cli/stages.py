@@ -6,14 +6,19 @@ Knows stages, their outputs and their times; it does not know what they do, but 
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from grounding.errors import RunError
 from grounding.samples import write_json_atomic, write_text_atomic
 
 Say = Callable[[str], None]
@@ -37,6 +42,7 @@ class Stage:
         steps: those whose output is there already are left out.
         result: one line on what came out.
         seconds: planned; only how the stages compare matters once one is through.
+        together: its steps run at the same time; each must then be a process of its own (`run_process`).
     """
 
     name: str
@@ -44,10 +50,25 @@ class Stage:
     steps: Sequence[Step]
     result: Callable[[], str]
     seconds: float
+    together: bool = False
 
     @property
     def done(self) -> bool:
-        return all(step.done.exists() for step in self.steps)
+        return not self.missing
+
+    @property
+    def missing(self) -> list[Step]:
+        return [step for step in self.steps if not step.done.exists()]
+
+    def run(self) -> None:
+        """Makes what is missing."""
+        if not self.together:
+            for step in self.missing:
+                step.work()
+            return
+        with ThreadPoolExecutor(len(self.steps)) as pool:
+            for running in [pool.submit(step.work) for step in self.missing]:
+                running.result()
 
 
 def run_stages(stages: Sequence[Stage], times: Path, say: Say) -> dict[str, float]:
@@ -69,9 +90,7 @@ def run_stages(stages: Sequence[Stage], times: Path, say: Say) -> dict[str, floa
         left = sum(later.seconds for later in stages[number:] if not later.done)
         say(f"{head} (about {clock(pace * stage.seconds)}; {clock(pace * left)} left in all)")
         with _timed(stage.name, spent, times):
-            for step in stage.steps:
-                if not step.done.exists():
-                    step.work()
+            stage.run()
         say(f"      {stage.result()} [{clock(spent[stage.name])}]")
         pace = _pace(stages[: number + 1], spent)
     return spent
@@ -120,3 +139,23 @@ def run_command(words: Sequence[str | Path], log: Path) -> None:
         command.main(args=rest, prog_name=f"grounding {name}", standalone_mode=False)
     write_text_atomic(log, unfinished.read_text("utf-8"))
     unfinished.unlink()
+
+
+def run_process(words: Sequence[str | Path], log: Path, threads: int, bars: bool) -> None:
+    """Runs `grounding WORDS` as a process of its own with so many threads, and keeps what it prints in a file.
+
+    Args:
+        bars: show what it says on stderr; else it goes into the file too.
+
+    Raises:
+        RunError: it failed; the file has the reason.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    with log.open("w", encoding="utf-8") as file:
+        print(f"$ {command_line(words)}", file=file, flush=True)
+        told = None if bars else subprocess.STDOUT
+        command = [sys.executable, "-m", "grounding", *map(str, words)]
+        status = subprocess.run(command, stdout=file, stderr=told, env=environment, check=False).returncode
+    if status:
+        raise RunError(f"`{command_line(words[:1])}` ended with status {status}; what it said is in {log}.")

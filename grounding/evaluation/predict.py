@@ -231,7 +231,8 @@ def _request(sample: Sample, dataset: Dataset, follow_links: bool, constrain: in
     sentence = not_found_sentences(dataset.not_found)[sample.lang]
     automaton = None
     if constrain is not None and sample.task in ONE_GROUP:
-        answers = dataset.answers.get(sample.lang, ()) if sample.task == "phrase_to_boxes" else ()
+        named = sample.lang if sample.task == "phrase_to_boxes" else f"{sample.task}:{sample.lang}"
+        answers = dataset.answers.get(named, ())
         wordings = _wordings(sample.task, sample.lang, tuple(answers))
         automaton = answer_automaton(wordings, sample.phrase, [sentence], constrain, dataset.not_found)
     return replace(request, not_found=sentence, automaton=automaton)

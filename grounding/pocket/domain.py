@@ -34,7 +34,7 @@ NAMES = {
 """What the parts are called, in the form that `grounding convert --names` reads as YAML."""
 PHOTO_WH = (256, 192)
 PARTS_A_PHOTO = (1, 1, 2, 2, 3)  # to draw from
-LENGTHS = (0.34, 0.58)  # of a part before it is turned, as shares of the photo's height
+LENGTHS = (0.46, 0.68)  # of a part before it is turned, as shares of the photo's height
 TWINS = 0.12  # how often a part is of the kind of the one before it
 GAP_PX = 3  # between two boxes
 TRIES = 60

@@ -95,13 +95,13 @@ def draw_nut(stencil: Stencil) -> None:
 
 def draw_bolt(stencil: Stencil) -> None:
     """A wide head, a shank and its thread."""
-    stencil.polygon([(-1, -0.5), (-0.56, -0.5), (-0.56, 0.5), (-1, 0.5)], 150)
-    stencil.polygon([(-1, -0.2), (-0.56, -0.2), (-0.56, 0.2), (-1, 0.2)], 215)
-    stencil.polygon([(-0.56, -0.23), (0.94, -0.23), (1, -0.14), (1, 0.14), (0.94, 0.23), (-0.56, 0.23)], 170)
-    stencil.score([(-0.56, -0.08), (1, -0.08)], 0.12, 225)
-    for step in range(9):
-        x = 0.02 + step * 0.105
-        stencil.score([(x, -0.24), (x + 0.06, 0.24)], 0.04, 60)
+    stencil.polygon([(-1, -0.6), (-0.5, -0.6), (-0.5, 0.6), (-1, 0.6)], 150)
+    stencil.polygon([(-1, -0.24), (-0.5, -0.24), (-0.5, 0.24), (-1, 0.24)], 215)
+    stencil.polygon([(-0.5, -0.3), (0.92, -0.3), (1, -0.18), (1, 0.18), (0.92, 0.3), (-0.5, 0.3)], 170)
+    stencil.score([(-0.5, -0.1), (1, -0.1)], 0.14, 225)
+    for step in range(8):
+        x = 0.05 + step * 0.115
+        stencil.score([(x, -0.31), (x + 0.06, 0.31)], 0.045, 60)
 
 
 def draw_bracket(stencil: Stencil) -> None:

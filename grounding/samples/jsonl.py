@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -112,24 +112,43 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
     """Writes samples as JSONL, one a line, keys in the contract's order, under a temporary name first.
 
     Raises:
+        InputError, RunError: as `write_lines`.
+    """
+    if style not in ("pairs", "conversations"):
+        raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
+    write_lines(path, samples, to_conversation if style == "conversations" else to_pair)
+
+
+def to_pair(sample: Sample) -> dict[str, Any]:
+    """The sample as a line of pairs."""
+    return {key: getattr(sample, key) for key in written_keys(sample)}
+
+
+def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample], Any]) -> None:
+    """Writes what `to_line` makes of each sample as JSONL, under a temporary name first.
+
+    Raises:
         InputError: a sample that could not be read again: something about it is wrong, an id stands twice, or a text
             holds half a surrogate pair. Nothing is written then.
         RunError: the file cannot be written.
     """
-    if style not in ("pairs", "conversations"):
-        raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
     encoder = msgspec.json.Encoder()
-    ids: set[str] = set()
     with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        for sample in samples:
-            wrong = list(problems(sample))
-            if sample.id in ids:
-                wrong.append("its id stands twice; ids must be unique")
-            if wrong:
-                raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
-            ids.add(sample.id)
-            pair = {key: getattr(sample, key) for key in written_keys(sample)}
+        for sample in sound(samples):
             try:
-                file.write(encoder.encode(to_conversation(sample) if style == "conversations" else pair) + b"\n")
+                file.write(encoder.encode(to_line(sample)) + b"\n")
             except UnicodeEncodeError as error:
                 raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
+
+
+def sound(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same samples. Raises InputError at one that something is wrong about, or whose id stood before."""
+    ids: set[str] = set()
+    for sample in samples:
+        wrong = list(problems(sample))
+        if sample.id in ids:
+            wrong.append("its id stands twice; ids must be unique")
+        if wrong:
+            raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
+        ids.add(sample.id)
+        yield sample

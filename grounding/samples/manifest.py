@@ -18,7 +18,7 @@ from grounding.samples.atomic import write_json_atomic
 from grounding.samples.conversations import is_cogvlm_folder, read_cogvlm_folder
 from grounding.samples.decoding import decode, read_whole
 from grounding.samples.jsonl import open_samples, read_samples
-from grounding.samples.sample import LANGUAGES, Sample
+from grounding.samples.sample import LANGUAGES, TASKS, Sample
 
 MANIFEST_NAME = "manifest.json"
 
@@ -30,7 +30,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         image_root: folder of the images, relative to the manifest.
         not_found: the not-found sentence by language, where one is set.
         answers: the answer templates that labels of `phrase_to_boxes` were made from, by language (`{boxes}`,
-            `{phrase} is at {boxes}`); where none are named, the packaged ones.
+            `{phrase} is at {boxes}`), and those of another task by TASK:LANG; where none are named, the packaged ones.
         counts: at least `images` and `samples`.
         refusals: number of annotations or images left out, by reason.
         settings, versions: what the dataset was made with.
@@ -87,8 +87,10 @@ def read_manifest(path: Path) -> Manifest:
         if not any(character.isalnum() for character in sentence):
             raise InputError(f"`not_found.{lang}` is {sentence!r}; a sentence with letters is needed.", where=str(path))
     for lang, answers in manifest.answers.items():
-        if lang not in LANGUAGES:
-            raise InputError(f"`answers` has {lang!r}; allowed are {', '.join(LANGUAGES)}.", where=str(path))
+        task, _, name = lang.rpartition(":")
+        if name not in LANGUAGES or (task and task not in TASKS):
+            allowed = f"{', '.join(LANGUAGES)}, and TASK: with a name of a task before them"
+            raise InputError(f"`answers` has {lang!r}; allowed are {allowed}.", where=str(path))
         if wrong := [answer for answer in answers if answer.count("{boxes}") != 1]:
             raise InputError(f"`answers.{lang}` has {wrong[0]!r}; {{boxes}} is needed once.", where=str(path))
     return manifest

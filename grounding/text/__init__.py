@@ -9,6 +9,7 @@ from grounding.text.grammar import Written, read_boxes, read_written, reading_or
 from grounding.text.grid import GRID, Scale, grid_ceiling, to_grid, to_pixels
 from grounding.text.mirror import mirror_boxes, mirror_words
 from grounding.text.prompts import (
+    FORMS,
     NO_MORE,
     NONE_YET,
     Wording,
@@ -25,6 +26,7 @@ from grounding.text.reading import NOT_FOUND, REASONS, Reading, Refusal, is_not_
 __all__ = [
     "COGVLM",
     "DIALECTS",
+    "FORMS",
     "GEOMETRIES",
     "GRID",
     "NONE_YET",

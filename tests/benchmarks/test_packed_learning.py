@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from benchmarks.packed_learning import SHOWN, WORDINGS, Point, at, compared, write_data
+from benchmarks import packed_learning
+from benchmarks.packed_learning import SHOWN, Point, at, compared
 from grounding.errors import InputError
-from grounding.pocket.scenes import draw_scenes
 from grounding.samples import read_dataset
 
 
-def test_every_prompt_is_either_learned_or_kept_back(tmp_path: Path) -> None:
-    write_data(tmp_path / "data", 12)
-    train, val = (read_dataset(tmp_path / "data" / f"{split}.jsonl").samples for split in ("train", "val"))
-    asked = Counter((sample.image, sample.category) for sample in val)
-    learned = Counter((sample.image, sample.category) for sample in train)
-    assert asked.keys() == learned.keys()
-    assert set(asked.values()) == {1} and set(learned.values()) == {len(WORDINGS) - 1}
-    assert len({sample.prompt.replace(str(sample.category), "") for sample in val}) == len(WORDINGS)
-    assert sum(not sample.boxes for sample in val) == len(val) / 2
-    scenes = draw_scenes(12, seed=0)
-    for sample in val:
-        drawn = scenes[int(Path(str(sample.image)).stem)].objects
-        assert sample.boxes == [list(one.xyxy_px) for one in drawn if one.category == sample.category]
+def test_photographs_asked_about_are_not_those_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_learning, "PHOTOS", 12)
+    monkeypatch.setattr(packed_learning, "UNSEEN", 8)
+    packed_learning.write_data(tmp_path / "data")
+    sets = [read_dataset(tmp_path / "data" / name / "train.jsonl") for name in ("train", "val")]
+    pictures = [
+        {hashlib.sha256((data.image_root / str(sample.image)).read_bytes()).digest() for sample in data.samples}
+        for data in sets
+    ]
+    assert len(pictures[0]) > len(pictures[1]) > 0 and not pictures[0] & pictures[1]
+    for data in sets:
+        absent = sum(not sample.boxes for sample in data.samples)
+        assert absent == 2 * (len(data.samples) - absent)
 
 
 def run_of(seconds: float, gain: float) -> list[Point]:

@@ -144,6 +144,12 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["{source}", "--format", "coco", "--lang", "en,zh", "--templates", "x.txt"], "does not say its language"),
         (["{source}", "--format", "coco", "--templates", "x.txt", "--templates", "en=y.txt"], "two files for en"),
         (["{source}", "--format", "coco", "--templates", "nowhere.txt"], "nowhere.txt"),
+        (["{source}", "--lang", "en,zh", "--templates", "presence:x.txt"], "presence:en|zh=x.txt"),
+        (
+            ["{source}", "--templates", "presence:en=x.txt", "--templates", "presence:y.txt"],
+            "two files for presence:en",
+        ),
+        (["{source}", "--templates", "presence:en=x.txt"], "for presence, which is not asked for"),
         (["{source}", "--format", "coco", "--frame", "sideways"], "stored"),
         (["nowhere.json"], "no such file"),
         (["{source}", "--box-form", "yxyx"], "corners"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import click
 import pytest
 
 from grounding.cli.main import SUBCOMMANDS
-from grounding.cli.stages import Stage, Step, clock, command_line, run_command, run_stages
-from grounding.errors import InputError
+from grounding.cli.stages import Stage, Step, clock, command_line, run_command, run_process, run_stages
+from grounding.errors import InputError, RunError
 
 
 class Bench:
@@ -98,3 +99,30 @@ def test_a_command_runs_here_and_its_words_and_output_are_kept(
         run_command(["doctor", "bad"], tmp_path / "logs" / "bad.txt")
     assert not (tmp_path / "logs" / "bad.txt").exists()
     assert command_line(["convert", Path("a b")]) == "grounding convert 'a b'"
+
+
+def test_steps_of_a_stage_can_run_at_the_same_time(tmp_path: Path) -> None:
+    meeting = threading.Barrier(2, timeout=20)  # neither step gets through alone
+
+    def step(name: str) -> Step:
+        def work() -> None:
+            meeting.wait()
+            (tmp_path / name).touch()
+
+        return Step(tmp_path / name, work)
+
+    Stage("one", "One", [step("a"), step("b")], lambda: "", 1, together=True).run()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_process_of_its_own_keeps_what_it_says(tmp_path: Path) -> None:
+    run_process(["convert", "--help"], tmp_path / "logs" / "help.txt", threads=1, bars=False)
+    said = (tmp_path / "logs" / "help.txt").read_text(encoding="utf-8")
+    assert said.startswith("$ grounding convert --help\n") and "--negatives" in said
+
+
+def test_a_process_that_fails_names_the_file_with_its_reason(tmp_path: Path) -> None:
+    log = tmp_path / "convert.txt"
+    with pytest.raises(RunError, match=r"status 2.*convert\.txt"):
+        run_process(["convert", str(tmp_path / "gone"), "--out", str(tmp_path / "out")], log, threads=1, bars=False)
+    assert "gone" in log.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path:
         run(source, tmp_path / "out")
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert contents[0] == contents[1]
-    assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "mine.txt"}
+    assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.jsonl", "mine.txt"}
     run(source, tmp_path / "out", seed=1)
     assert (tmp_path / "out" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
 
@@ -220,6 +221,22 @@ def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, monkeypatch: pytest
         run(tmp_path, tmp_path / "out")
 
 
+def test_every_place_is_kept_beside_the_manifest(tmp_path: Path) -> None:
+    """The manifest names a few places of each reason, findings.jsonl all."""
+    boxes = [coco_box(1, 1, [n, 1, 0, 5]) for n in range(12)] + [coco_box(1, 2, [30, 20, 99, 5])]
+    source = coco_file(tmp_path, [coco_image(1)], boxes, draw=True)
+    made = convert([("train", source)], tmp_path / "out", Options())
+    told = [json.loads(line) for line in (tmp_path / "out" / "findings.jsonl").read_text().splitlines()]
+    assert Counter(line["reason"] for line in told) == made.tally.counts
+    place, found = "instances.json: annotations[3] (id None)", "cat, bbox [3, 1, 0, 5]"
+    about = {"reason": "zero_area", "outcome": "refused", "unit": "annotation"}
+    assert told[3] == {**about, "place": place, "found": found}
+    places = made.manifest.counts["places"]
+    assert {reason: len(some) for reason, some in places.items()} == {
+        reason: min(5, count) for reason, count in made.tally.counts.items()
+    }
+
+
 def test_templates_are_inputs(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("Find {phrase}. => {phrase} is at {boxes}\nFind {phrase}, please. => {boxes}\nFind {phrase}!")
@@ -227,6 +244,26 @@ def test_templates_are_inputs(tmp_path: Path) -> None:
     assert set(made.manifest.inputs) == {str(tmp_path / "set" / "instances.json"), str(file)}
     assert made.manifest.answers == {"en": ["{phrase} is at {boxes}", "{boxes}"]}
     assert all(sample.prompt.startswith("Find ") for samples in made.samples.values() for sample in samples)
+
+
+def test_a_file_of_wordings_names_its_task(tmp_path: Path) -> None:
+    one, several = tmp_path / "one.txt", tmp_path / "several.txt"
+    one.write_text("Show me {phrase}. => see {boxes}")
+    several.write_text("Name the thing at {boxes}. => it is a {phrase}")
+    files = {"phrase_to_box:en": one, "box_to_phrase:en": several}
+    shares = ("phrase_to_boxes", "phrase_to_box", "box_to_phrase")
+    made = run(coco_set(tmp_path / "set"), tmp_path / "out", tasks=shares, templates=files, negatives=1.0)
+    starts = {"phrase_to_box": "Show me ", "box_to_phrase": "Name the thing at [["}
+    asked = [sample for samples in made.samples.values() for sample in samples]
+    assert {sample.task for sample in asked} == {"phrase_to_boxes", *starts}
+    assert all(sample.prompt.startswith(starts.get(sample.task, "")) for sample in asked)
+    assert not any(sample.prompt.startswith("Show me ") for sample in asked if sample.task == "phrase_to_boxes")
+    manifest = read_manifest(tmp_path / "out" / "manifest.json")
+    assert manifest.answers["phrase_to_box:en"] == ["see {boxes}"]
+    assert set(manifest.answers) == {"en", "phrase_to_box:en"}
+    assert {str(one), str(several)} < set(manifest.inputs)
+    with pytest.raises(InputError, match="these wordings are for phrase_to_box, which is not asked for"):
+        run(coco_set(tmp_path / "set"), tmp_path / "out", templates={"phrase_to_box:en": one})
 
 
 def test_every_task_at_once(tmp_path: Path) -> None:

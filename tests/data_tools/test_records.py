@@ -10,10 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import data_tools
+from data_tools import records
 from data_tools.reasons import REASONS
 from data_tools.records import EXAMPLES, Finding, Tally
 
 FINDINGS = st.lists(st.builds(Finding, st.sampled_from(sorted(REASONS)), st.text(max_size=3)), max_size=30)
+
+
+def test_a_tally_forgets_places_beyond_its_limit_and_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "EXAMPLES", 3)
+    findings = [Finding("clipped", str(place)) for place in range(5)]
+    whole = Tally.of(findings)
+    assert whole == Tally.of(findings[:2]) + Tally.of(findings[2:])
+    assert (whole.counts["clipped"], [one.place for one in whole.examples["clipped"]]) == (5, ["0", "1", "2"])
 
 
 @given(FINDINGS, FINDINGS)

@@ -7,10 +7,12 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from data_tools.records import Record
+from data_tools.records import Phrase, Record
 from data_tools.splits import SPLITS, assign_splits
 from tests.data_tools.annotated import box, record
+from tests.samples.making import make
 
 RATIOS = (0.6, 0.2, 0.2)
 
@@ -72,3 +74,27 @@ def test_trainval_is_shared_between_the_two() -> None:
     assert Counter((r.split, r.annotations[0].category) for r in placed) == {
         ("train", "a"): 45, ("train", "b"): 15, ("val", "a"): 15, ("val", "b"): 5,
     }  # fmt: skip
+
+
+def test_classes_of_phrases_and_ready_samples_count_as_those_of_boxes() -> None:
+    boxed = patients(60)
+    words = [phrased(record) for record in boxed]
+    ready = [asked(record) for record in boxed]
+    splits = [[r.split for r in assign_splits(some, RATIOS, "(p.*)/", 0, True)[0]] for some in (boxed, words, ready)]
+    assert splits[0] == splits[1] == splits[2]
+    assert set(splits[0]) == set(SPLITS)
+
+
+def phrased(record: Record) -> Record:
+    """The same, its boxes as what phrases mean; and words of no class."""
+    said = [(note.category, note.category) for note in record.annotations]
+    phrases = (
+        Phrase(text=text, boxes_px=((0, 0, 1, 1),), place="", category=name) for text, name in [*said, ("x", None)]
+    )
+    return replace(record, annotations=(), phrases=tuple(phrases))
+
+
+def asked(record: Record) -> Record:
+    """The same, its boxes as what ready samples ask for."""
+    samples = (make(id=str(n), category=note.category) for n, note in enumerate(record.annotations))
+    return replace(record, annotations=(), samples=tuple(samples))

@@ -42,9 +42,10 @@ def test_the_image_root_is_named_by_the_call_or_the_manifest_or_is_the_files_own
     assert read_dataset(data).not_found == FULL.not_found
     assert read_dataset(data, images=Path("elsewhere")).image_root == Path("elsewhere")
 
-    write_manifest(tmp_path / "manifest.json", Manifest(image_root="/data/images", answers={"en": ["at {boxes}"]}))
+    answers = {"en": ["at {boxes}"], "phrase_to_box:zh": ["在{boxes}"]}
+    write_manifest(tmp_path / "manifest.json", Manifest(image_root="/data/images", answers=answers))
     assert read_dataset(data).image_root == Path("/data/images")
-    assert read_dataset(data).answers == {"en": ["at {boxes}"]}
+    assert read_dataset(data).answers == answers
 
 
 def test_keys_that_others_add_to_a_manifest_do_no_harm(tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def test_keys_that_others_add_to_a_manifest_do_no_harm(tmp_path: Path) -> None:
         ({"image_root": ".", "not_found": {"en": "..."}}, "`not_found.en` is '...'"),
         ({"image_root": ".", "not_found": {"fr": "rien"}}, "`not_found` has 'fr'; allowed are en, zh"),
         ({"image_root": ".", "answers": {"fr": ["{boxes}"]}}, "`answers` has 'fr'; allowed are en, zh"),
+        ({"image_root": ".", "answers": {"dance:en": ["{boxes}"]}}, "`answers` has 'dance:en'; allowed are en, zh"),
         ({"image_root": ".", "answers": {"en": ["it is there"]}}, "`answers.en` has 'it is there'; {boxes} is needed"),
         ([], "expected `object`"),
     ],

@@ -20,7 +20,7 @@ from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.compare_cards import CompareCard
 from grounding.evaluation.report.gallery import Thumbnails
 from grounding.evaluation.report.headline import TILES
-from grounding.evaluation.report.page import BY_BOX, PART_COLUMNS, packaged, part_name, template
+from grounding.evaluation.report.page import BY_BOX, packaged, part_name, template
 from grounding.evaluation.report.words import words_in
 
 PART_HEADINGS = {
@@ -31,6 +31,8 @@ PART_HEADINGS = {
     "lang": "By language",
     "task": "By task",
 }
+PER_QUESTION = (*TESTED, "f1_50", "mean_iou")
+PER_BOX = ("acc_50", "recall_50", "mean_iou")
 OF_OTHER_SETS = ("acc_50", "grec_50")  # the tile of a set that rode along: the first that counts something
 
 Group = tuple[str, Comparison]
@@ -142,8 +144,8 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         parts = table["breakdowns"].get(kind, {})
         if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
             continue
-        keys = [key for key in PART_COLUMNS[kind] if any(key in part["measures"] for part in parts.values())]
-        keys = [key for key in keys if key in TESTED] + [key for key in keys if key not in TESTED]
+        wanted = PER_BOX if kind in BY_BOX else PER_QUESTION
+        keys = [key for key in wanted if any(key in part["measures"] for part in parts.values())]
         rows = [
             {
                 "name": part_name(kind, name, words),

@@ -12,7 +12,7 @@ from data_tools.convert import Options, convert
 from data_tools.readers.openimages import find_csv, open_openimages, split_of
 from data_tools.records import Source
 from grounding.errors import InputError
-from tests.data_tools.annotated import csv_file, image
+from tests.data_tools.annotated import csv_file, image, json_file
 
 HEAD = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax", "IsGroupOf")
 CLASSES = (("/m/1", "Cat"), ("/m/2", "Dog"), ("/m/3", "Cow"), ("/m/4", "Pig"))
@@ -125,3 +125,58 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
         only(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         only(tmp_path / "gone" / "file.csv")
+
+
+# Cat and Dog are kinds of Pig here, Pig is one of Cow; a part is no kind.
+HIERARCHY = {
+    "LabelName": "/m/root",
+    "Subcategory": [
+        {"LabelName": "/m/3", "Subcategory": [
+            {"LabelName": "/m/4", "Subcategory": [{"LabelName": "/m/1", "Part": [{"LabelName": "/m/2"}]},
+                                                  {"LabelName": "/m/2"}]}]},
+        {"LabelName": "/m/2"},
+    ],
+}  # fmt: skip
+
+
+def test_no_kind_of_an_absent_class_is_there(tmp_path: Path) -> None:
+    json_file(tmp_path, "bbox_labels_600_hierarchy.json", HIERARCHY)
+    source = only(folder(tmp_path, [], [("a", "verification", "/m/4", 0)]))
+    (record,) = source.records
+    assert (record.negatives, record.not_exhaustive) == ({"Pig", "Cat", "Dog"}, frozenset())
+    assert source.taken["class hierarchy"] == "bbox_labels_600_hierarchy.json"
+    assert len(source.inputs) == 4
+
+
+def test_a_class_of_which_a_kind_is_there_is_neither_asked_for_nor_absent(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    rows = [row("/m/1"), row("/m/4", 0, 1, 0, 1), *(row(f"/m/{n}", image_id="b") for n in (2, 3, 4))]
+    labels = [("a", "verification", label, 0) for label in ("/m/3", "/m/2")]
+    source = folder(root, rows, labels, images="ab")
+    plain = convert([("train", source)], tmp_path / "plain", Options(format="auto", negatives=9.0))
+    json_file(root, "hierarchy.json", HIERARCHY)
+    made = convert([("train", source)], tmp_path / "out", Options(format="auto", negatives=9.0))
+    asked = [{s.id[-5:]: bool(s.boxes) for s in one.samples["train"] if "a.jpg" in s.id} for one in (plain, made)]
+    assert asked == [{"g#Cat": True, "g#Cow": False, "g#Dog": False, "g#Pig": True}, {"g#Cat": True, "g#Dog": False}]
+    assert made.tally.counts["negative_contradicted"] == 1
+    assert made.tally.counts["kind_is_there"] == 3  # Pig in a; Cow and Pig in b
+
+
+def test_a_hierarchy_that_is_none_costs_nothing_and_two_are_told(tmp_path: Path) -> None:
+    json_file(tmp_path, "hierarchy.json", {"LabelName": 5, "Subcategory": [None, {"Subcategory": "x"}]})
+    source = only(folder(tmp_path, [row("/m/1")], [("a", "v", "/m/2", 0)]))
+    assert source.records[0].negatives == {"Dog"}
+    json_file(tmp_path, "other_hierarchy.json", {})
+    with pytest.raises(InputError, match="2 hierarchies"):
+        only(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["validation-annotations-bbox.csv", "class-descriptions-boxable.csv"])
+def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path, file: str) -> None:
+    path = folder(tmp_path, [row("/m/1")]) / file
+    path.write_bytes(path.read_bytes() + "/m/7,café\n".encode("latin-1"))
+    line = path.read_bytes().count(b"\n")
+    with pytest.raises(InputError, match=rf"{file}:{line}: is not UTF-8 text: byte 0xe9"):
+        only(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace("é".encode("latin-1"), "é".encode()))
+    assert only(tmp_path).records

@@ -179,3 +179,15 @@ def test_phrases_beside_a_coco_file_leave_its_classes_to_every_task(tmp_path: Pa
         made = convert([("train", path) for path in sources], tmp_path / "out", options)
         counts = made.splits["train"]["tasks"]
         assert counts == {"all_to_boxes": 1, "next_box": 2, "phrase_to_boxes": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "apart"),
+    [("testA", "test", True), ("testB", "test", True), ("val", "val", False), ("minival", "val", True)],
+)
+def test_two_official_test_sets_become_one_and_it_is_said(tmp_path: Path, name: str, split: str, apart: bool) -> None:
+    document = {"images": [caption(0, "x")], "annotations": [referent(0, [1, 1, 5, 5])]}
+    (source,) = open_referring(json_file(tmp_path, f"finetune_refcoco_{name}.json", document), None, {})
+    assert source.split == split
+    assert source.taken["split"].startswith(f"{split}, by the name of the file (..._{name})")
+    assert (f"convert {split}=FILE" in source.taken["split"]) == apart

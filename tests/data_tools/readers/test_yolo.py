@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_tools.readers import open_auto
 from data_tools.readers.yolo import label_name, open_yolo, parse_row
-from data_tools.records import Record, Source
+from data_tools.records import Reader, Record, Source
 from grounding.errors import InputError
 from tests.data_tools.annotated import image, text_file
 
@@ -186,3 +187,28 @@ def test_the_hash_covers_the_labels(tmp_path: Path) -> None:
     assert before == only(root).inputs
     text_file(root / "labels" / "train", "a.txt", "0 0.5 0.5 0.2 0.1\n")
     assert before != only(root).inputs
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"classes.txt": "cat\n\nred dog\n"}, ("names of classes.txt", "0: cat\n  2: red dog")),
+        ({"labels/classes.txt": "猫\n"}, ("names of labels/classes.txt", "0: 猫")),
+        ({}, ("names of the classes, which nothing here tells", "0: name of 0\n  7: name of 7")),
+    ],
+)
+@pytest.mark.parametrize("reader", [open_auto, open_yolo])
+def test_without_a_data_yaml_it_is_said_what_to_save(
+    tmp_path: Path, files: dict[str, str], told: tuple[str, str], reader: Reader
+) -> None:
+    image(tmp_path / "images", "1.png")
+    text_file(tmp_path, "labels/1.txt", "7 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.25 1e-1\n")
+    for name, content in files.items():
+        text_file(tmp_path, name, content)
+    with pytest.raises(InputError) as error:
+        reader(tmp_path, None, {})
+    yaml = f"path: .\ntrain: images\nnames:\n  {told[1]}\n"
+    assert f"Save this as {tmp_path / 'data.yaml'}, with the {told[0]}:\n{yaml}" in str(error.value)
+    text_file(tmp_path, "data.yaml", yaml)
+    (source,) = reader(tmp_path, None, {})
+    assert source.records[0].name == "images/1.png"

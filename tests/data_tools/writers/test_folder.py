@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.writers import folder
+from data_tools.writers import STYLES
 from data_tools.writers.folder import MADE_BY, check_folder, write_folder
 from grounding.errors import InputError, RunError
 from grounding.samples import Manifest, Sample, read_dataset
 
+PAIRS = STYLES["pairs"]
 SPLITS = ("train", "val", "test")
 MANIFEST = Manifest(image_root="../images", not_found={"en": "None."}, settings={"made_by": MADE_BY})
 
@@ -25,7 +26,9 @@ def content(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("style", ["pairs", "conversations"])
 def test_what_is_written_reads_back(tmp_path: Path, style: str) -> None:
-    write_folder(tmp_path / "out", {"train": [sample("1"), sample("2")], "val": [], "test": []}, MANIFEST, style)  # type: ignore[arg-type]
+    write_folder(
+        tmp_path / "out", {"train": [sample("1"), sample("2")], "val": [], "test": []}, MANIFEST, STYLES[style]
+    )
     dataset = read_dataset(tmp_path / "out" / "train.jsonl")
     assert dataset.samples == [sample("1"), sample("2")]
     assert dataset.not_found == {"en": "None."}
@@ -35,27 +38,26 @@ def test_what_is_written_reads_back(tmp_path: Path, style: str) -> None:
 
 def test_an_earlier_run_is_replaced_whole_and_other_files_stay(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, "pairs")
+    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, PAIRS)
     check_folder(tmp_path, SPLITS)
-    write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, "pairs")
+    write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, PAIRS)
     assert (tmp_path / "val.jsonl").read_bytes() == b""
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert len(content(tmp_path)) == 5
 
 
-def test_a_failure_leaves_the_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, "pairs")
+def test_a_failure_leaves_the_earlier_run(tmp_path: Path) -> None:
+    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, PAIRS)
     before = content(tmp_path)
     with pytest.raises(InputError, match="twice"):
-        write_folder(tmp_path, {"train": [sample("1")], "val": [sample("1")] * 2, "test": []}, MANIFEST, "pairs")
+        write_folder(tmp_path, {"train": [sample("1")], "val": [sample("1")] * 2, "test": []}, MANIFEST, PAIRS)
     assert content(tmp_path) == before
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "write_samples", full)
     with pytest.raises(RunError, match="No space left"):
-        write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, "pairs")
+        write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, PAIRS._replace(write=full))
     assert content(tmp_path) == before
 
 
@@ -71,3 +73,10 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file"):
         check_folder(tmp_path / "file", SPLITS)
     check_folder(tmp_path / "new", SPLITS)
+
+
+def test_an_earlier_run_in_a_style_of_another_suffix_is_not_left_beside_this_one(tmp_path: Path) -> None:
+    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, PAIRS)
+    check_folder(tmp_path, SPLITS, STYLES["swift"])
+    with pytest.raises(InputError, match=r"train\.jsonl, val\.jsonl, test\.jsonl of an earlier conversion"):
+        check_folder(tmp_path, SPLITS, STYLES["parquet"])

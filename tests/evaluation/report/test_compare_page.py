@@ -32,7 +32,7 @@ def test_what_was_gained_and_lost_is_said(comparison: Comparison, tmp_path: Path
     found = page(comparison, tmp_path)
     text = " ".join(found.text.split())
     assert "Of the same 4 questions, fully right only with b: 1; only with a: 1; with both: 1; with neither: 1." in text
-    assert "Unparsable: no_box 1 → 0." in text
+    assert "Unparsable: no_box 1 → 0." in text and "What was answered: boxes 2 → 3, not found 1 → 1," in text
     for entry in comparison.table["headline"].values():
         for rate in entry["rates"]:
             assert rate["value"] is None or f"{100 * rate['value']:.1f}" in text
@@ -42,7 +42,7 @@ def test_what_was_gained_and_lost_is_said(comparison: Comparison, tmp_path: Path
 def test_all_answers_are_drawn_with_the_truth(comparison: Comparison, tmp_path: Path) -> None:
     found = page(comparison, tmp_path)
     cards = found.having("article")
-    assert [card["data-tags"] for card in cards] == ["1-gained", "1-lost", "1-same"]
+    assert [card["data-tags"] for card in cards] == ["1-lost", "1-gained", "1-same"]
     assert len(found.having("image")) == 3, "each picture once"
     assert len(found.having("rect", **{"class": "s-true alone"})) == 6, "5 and the legend"
     assert len(found.having("rect", **{"class": "s-answered alone"})) == 3, "2 and the legend"

@@ -1,0 +1,163 @@
+"""`grounding export`: a dataset, or answers to it, in the form that another program reads. Imports no torch.
+
+Joins reading and writing; knows neither the forms nor how an answer is read.
+
+grounding export data/mine/test.jsonl --to swift --out test.swift.jsonl
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from data_tools.reasons import REASONS
+from data_tools.records import Finding, Tally
+from data_tools.writers import STYLES, Style, coco, writable
+from data_tools.writers.parquet import write_parquet
+from grounding.cli.model_options import PATH
+from grounding.errors import InputError
+from grounding.evaluation.parse import STATUSES, Answers, judge_all
+from grounding.evaluation.predictions import open_aligned
+from grounding.samples import Dataset, Sample, open_dataset, pick
+from grounding.text import COGVLM, DIALECTS, Dialect, dialect_named
+
+INSTANCES, RESULTS = "coco-instances", "coco-results"
+SURE = 1.0  # the score of a box that comes without one
+
+
+@click.command("export")
+@click.argument("dataset", type=PATH)
+@click.option(
+    "--to", type=click.Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
+)
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write.")
+@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")
+@click.option(
+    "--dialect",
+    default=COGVLM.name,
+    show_default=True,
+    metavar="NAME",
+    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)}.",
+)
+@click.option("--allow-missing", is_flag=True, help="Samples without a prediction give no box.")
+@click.option("--embed-images", is_flag=True, help="parquet: the image files too, in a column `picture`.")
+@click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
+@click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+def command(
+    dataset: Path,
+    to: str,
+    out: Path,
+    predictions: Path | None,
+    dialect: str,
+    allow_missing: bool,
+    embed_images: bool,
+    images: Path | None,
+    follow_links: bool,
+) -> None:
+    """Write DATASET (a .jsonl file, or a folder with images/ and labels/) in the form that another program reads.
+
+    Truth goes out in pixels. With coco-results it is the answers to DATASET that go out, with the image and class ids
+    of coco-instances.
+    """
+    _check(dataset, to, out, predictions, embed_images)
+    whole = open_dataset(dataset, images)
+    if to == RESULTS:
+        assert predictions is not None
+        _export_results(whole, predictions, out, dialect_named(dialect), allow_missing)
+    elif to == INSTANCES:
+        samples = _counted(whole.samples)
+        coco.write_instances(out, samples)
+        click.echo(f"{out}: the truth of {len(samples):,} samples")
+    else:
+        style = STYLES[to]
+        if embed_images:
+            style = style._replace(write=partial(write_parquet, image_root=whole.image_root, follow_links=follow_links))
+        _export_samples(whole, out, style)
+
+
+def _check(dataset: Path, to: str, out: Path, predictions: Path | None, embed_images: bool) -> None:
+    """Options that contradict each other, before anything is read."""
+    if (predictions is not None) != (to == RESULTS):
+        raise InputError(f"--to {RESULTS} needs --predictions, and nothing else takes it", where="grounding export")
+    if embed_images and to != "parquet":
+        raise InputError("only parquet has room for images", where="--embed-images")
+    if out.is_dir():
+        raise InputError("is a folder; a file is written", where=f"--out {out}")
+    for source in (dataset, predictions):
+        if source is not None and out.resolve() == source.resolve():
+            raise InputError("is what is read", where=f"--out {out}", fix="Name another file.")
+
+
+def _export_samples(dataset: Dataset, out: Path, style: Style) -> None:
+    findings: list[Finding] = []
+    style.write(out, _some(writable(dataset.samples, style, findings), dataset))
+    left = len(dataset.samples) - len(findings)
+    click.echo(f"{out}: {left:,} samples; image paths start from {dataset.image_root.resolve()}")
+    tally = Tally.of(findings)
+    for reason, count in tally.counts.items():
+        first = tally.examples[reason][0]
+        click.echo(f"refused: {count:,} samples, {REASONS[reason].meaning}; e.g. {first.place}: {first.found}")
+
+
+def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
+    """The same samples. Raises InputError where there is none."""
+    first = next(samples, None)
+    if first is None:
+        raise InputError("no sample can be said in this form", where=str(dataset.path))
+    yield first
+    yield from samples
+
+
+def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool) -> None:
+    predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
+    places, _ = coco.counted(dataset.samples)
+    samples = _counted(dataset.samples)
+    sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
+    answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
+    written = coco.write_results(out, samples, _boxes(answers, sizes, dialect))
+    click.echo(f"{out}: {written:,} boxes from {len(samples):,} answers")
+    for status, count in _without_boxes(answers).items():
+        click.echo(f"no box: {count:,} answers, {status}")
+    unscored = int(np.isnan(answers.scores).sum())
+    if unscored:
+        unfit = f"; in {answers.unfit:,} answers there is not one for each box" if answers.unfit else ""
+        click.echo(f"score {SURE}: {unscored:,} boxes come without one{unfit}")
+
+
+def _counted(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples that COCO can say; what is left out is told."""
+    places, others = coco.counted(samples)
+    for task, count in others.items():
+        click.echo(f"left out: {count:,} samples of {task}, which COCO has no word for")
+    return pick(samples, places)
+
+
+def _without_boxes(answers: Answers) -> Mapping[str, int]:
+    """Number of answers by why they have no box."""
+    found = Counter(answers.status.tolist())
+    reasons = Counter(answers.reason.values())
+    told: dict[str, int] = {}
+    for status in STATUSES:
+        if status != "boxes" and found[status]:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+            told[f"{status} ({why})" if status == "unparsable" else status] = found[status]
+    return told
+
+
+def _boxes(answers: Answers, sizes: np.ndarray[Any, Any], dialect: Dialect) -> Iterator[coco.Answer]:
+    """The boxes of each answer in pixels. Log-probabilities become probabilities; other scores stay as they are."""
+    stated = answers.scores[~np.isnan(answers.scores)]
+    scores = np.exp(answers.scores) if not (stated > 0).any() else answers.scores
+    scores = np.where(np.isnan(scores), SURE, scores)
+    ends = np.searchsorted(answers.sample, np.arange(len(sizes)), side="right")
+    start = 0
+    for (width, height), end in zip(sizes.tolist(), ends.tolist(), strict=True):
+        boxes = dialect.scale.to_pixels(answers.cells[start:end], (width, height))
+        yield coco.Answer(boxes.tolist(), scores[start:end].tolist())
+        start = end

@@ -1,0 +1,171 @@
+"""`grounding export`: every form from a dataset, results from predictions, calls that contradict themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from data_tools.readers.swift import open_swift
+from grounding.cli.main import group
+from grounding.samples import Manifest, read_samples, write_manifest, write_samples
+from tests.data_tools.annotated import image
+from tests.samples.making import TEXT, make
+
+ABSENT = {"label": "Nope.", "boxes": []}
+
+
+def dataset(folder: Path) -> Path:
+    samples = [
+        make(id="1", image="a.png"),
+        make(id="2", image="b.png", category="cat", phrase="cat", **ABSENT),
+        make(id="3", image="b.png"),
+        make(id="4", image="b.png", category="cow", phrase="cow"),
+        make(id="5", image="a.png", task="phrase_to_box"),
+        make(**TEXT),
+    ]
+    write_samples(folder / "test.jsonl", samples)
+    write_manifest(folder / "manifest.json", Manifest(image_root="images", not_found={"en": "Nope."}))
+    return folder / "test.jsonl"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(group, ["export", *map(str, arguments)])
+
+
+def predictions(folder: Path, **texts: Any) -> Path:
+    lines = [
+        {"id": key.lstrip("n"), **(said if isinstance(said, dict) else {"text": said})} for key, said in texts.items()
+    ]
+    path = folder / "answers.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("style", ["pairs", "conversations"])
+def test_own_styles_read_back(tmp_path: Path, style: str) -> None:
+    data = dataset(tmp_path)
+    result = run(data, "--to", style, "--out", tmp_path / "new" / "x.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "6 samples" in result.output
+    assert read_samples(tmp_path / "new" / "x.jsonl") == read_samples(data)
+
+
+def test_swift_reads_back(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    assert run(data, "--to", "swift", "--out", tmp_path / "x.jsonl").exit_code == 0
+    (source,) = open_swift(tmp_path / "x.jsonl", tmp_path, {})
+    assert dict(source.tally.counts) == {"text_only": 1}
+    assert sum(len(record.samples) for record in source.records) == 5
+
+
+def test_samples_that_a_form_cannot_say_are_told(tmp_path: Path) -> None:
+    write_samples(tmp_path / "d.jsonl", [make(id="x", prompt="<image>"), make(id="y")])
+    result = run(tmp_path / "d.jsonl", "--to", "llama-factory", "--out", tmp_path / "x.jsonl")
+    write_samples(tmp_path / "none.jsonl", [make(prompt="<image>")])
+    nothing = run(tmp_path / "none.jsonl", "--to", "swift", "--out", tmp_path / "none.out")
+    assert nothing.exit_code == 2
+    assert not (tmp_path / "none.out").exists()
+    assert "1 samples; image paths" in result.output
+    assert "refused: 1 samples" in result.output
+    assert "x: <image>" in result.output
+
+
+def test_images_go_into_parquet(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    for name in "ab":
+        image(tmp_path / "images", f"{name}.png")
+    data = dataset(tmp_path)
+    result = run(data, "--to", "parquet", "--out", tmp_path / "x.parquet", "--embed-images")
+    assert result.exit_code == 0, result.output
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "x.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert loaded[0]["picture"].size == (40, 30)
+    assert loaded[5]["picture"] is None
+
+
+def test_truth_and_answers_share_their_ids(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    log = math.log(0.5)
+    answers = predictions(
+        tmp_path,
+        n1={"text": "[[086,540,400,760]]", "scores": [log]},
+        n2="Nope.",
+        n3={"text": "[[000,000,500,500;500,500,999,999]]", "scores": [log]},
+        n4="I do not know",
+        n5="[[000,000,500,500]]",
+        t="Hello.",
+    )
+    truth = run(data, "--to", "coco-instances", "--out", tmp_path / "gt.json")
+    result = run(data, "--to", "coco-results", "--predictions", answers, "--out", tmp_path / "dt.json")
+    assert (truth.exit_code, result.exit_code) == (0, 0), result.output
+    document = json.loads((tmp_path / "gt.json").read_text())
+    files = {entry["id"]: entry["file_name"] for entry in document["images"]}
+    names = {entry["id"]: entry["name"] for entry in document["categories"]}
+    told = [
+        (files[note["image_id"]], names[note["category_id"]], note["bbox"], note["score"])
+        for note in json.loads((tmp_path / "dt.json").read_text())
+    ]
+    assert told == [
+        ("a.png", "dog", pytest.approx([55.04, 259.2, 200.96, 105.6]), pytest.approx(0.5)),
+        ("b.png", "dog", [0, 0, 320, 240], 1.0),
+        ("b.png", "dog", pytest.approx([320, 240, 319.36, 239.52]), 1.0),
+    ]
+    for said in (
+        "3 boxes from 4 answers", "left out: 1 samples of phrase_to_box", "left out: 1 samples of text",
+        "no box: 1 answers, not_found", "no box: 1 answers, unparsable (1 no_box)",
+        "2 boxes come without one; in 1 answers",
+    ):  # fmt: skip
+        assert said in result.output
+
+
+def test_scores_that_are_no_log_probabilities_stay_as_they_are(tmp_path: Path) -> None:
+    write_samples(tmp_path / "d.jsonl", [make()])
+    answers = predictions(tmp_path, a={"text": "[[086,540,400,760;000,000,010,010]]", "scores": [0.9, 0.25]})
+    run(tmp_path / "d.jsonl", "--to", "coco-results", "--predictions", answers, "--out", tmp_path / "dt.json")
+    assert [note["score"] for note in json.loads((tmp_path / "dt.json").read_text())] == [0.9, 0.25]
+
+
+def test_answers_of_another_family(tmp_path: Path) -> None:
+    write_samples(tmp_path / "d.jsonl", [make()])
+    answers = predictions(tmp_path, a='[{"bbox_2d": [100, 200, 300, 400], "label": "dog"}]')
+    arguments = ["--to", "coco-results", "--predictions", answers, "--out", tmp_path / "dt.json"]
+    assert run(tmp_path / "d.jsonl", *arguments, "--dialect", "qwen3-vl").exit_code == 0
+    (note,) = json.loads((tmp_path / "dt.json").read_text())
+    assert note["bbox"] == pytest.approx([64, 96, 128, 96])
+
+
+def test_a_sample_without_an_answer_is_told_or_allowed(tmp_path: Path) -> None:
+    write_samples(tmp_path / "d.jsonl", [make(id="1"), make(id="2")])
+    arguments = ["--to", "coco-results", "--predictions", predictions(tmp_path, n1="[[000,000,500,500]]")]
+    arguments += ["--out", tmp_path / "dt.json"]
+    refused = run(tmp_path / "d.jsonl", *arguments)
+    assert refused.exit_code == 2
+    assert "'2'" in refused.output
+    assert not (tmp_path / "dt.json").exists()
+    assert "unparsable (1 missing)" in run(tmp_path / "d.jsonl", *arguments, "--allow-missing").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "coco-results", "--out", "x.json"], "needs --predictions"),
+        (["--to", "swift", "--out", "x", "--predictions", "y"], "nothing else takes it"),
+        (["--to", "swift", "--out", "x", "--embed-images"], "only parquet"),
+        (["--to", "swift", "--out", "."], "is a folder"),
+        (["--to", "swift", "--out", "d.jsonl"], "is what is read"),
+        (["--to", "coco-instances", "--out", "x.json"], "no sample asks for all boxes"),
+    ],
+)
+def test_calls_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_samples(tmp_path / "d.jsonl", [make(**TEXT)])
+    result = run("d.jsonl", *arguments)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["d.jsonl"]
