@@ -193,7 +193,7 @@ def main(steps: int, every: int, seeds: int, work: Path | None) -> None:
         {
             "config": RECIPE.name,
             "steps": steps,
-            "prompts_a_step": read_settings(RECIPE, ["data.train=-", "output=-"]).training.effective_batch,
+            "prompts_a_step": read_settings(RECIPE, ["data.train=x.jsonl", "output=x"]).training.effective_batch,
             "seeds": seeds,
             "photographs": {"train": PHOTOS, "val": UNSEEN},
             "prompts": {name: len(data[name]) for name in data},

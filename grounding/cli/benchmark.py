@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from grounding.cli.answers import Answered, Asked, Bar, all_sets, bars, from_files, from_model
+from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_model
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, model_options
@@ -34,6 +34,7 @@ from grounding.evaluation.gates import DROP, Gate, Judgement, judge_report
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
+from grounding.progress import Bars, Step
 from grounding.samples import LANGUAGES, Dataset
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
@@ -84,7 +85,8 @@ def command(data: Path, out: Path, **options: Any) -> None:
     gates = gates_of(options, [asked.name for asked in sets[1:]])
     baseline = None if options["baseline"] is None else _baseline(sets[0], options, gates)
     gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
-    with bars() as bar:
+    with Bars() as bars:
+        bar = bars.step
         if options["model"] is not None:
             with together():
                 answered = from_model(sets, options, bar)
@@ -103,6 +105,9 @@ def command(data: Path, out: Path, **options: Any) -> None:
         for name in also:
             _tell(console, reports[name], out / ALSO / name, name)
         _tell(console, reports[""], out)
+        for stale in _of_an_earlier_call(out, options):
+            told = f"{escape(str(stale))} is of an earlier call and has no part in this report."
+            console.print(f"[bold yellow]Note:[/] {told}", highlight=False)
         judged = [judge_report(gate, reports[gate.data]) for gate in gates if gate.option != DROP]
         if baseline is not None:
             judged += _against(baseline, out, [gate for gate in gates if gate.option == DROP], options, console)
@@ -110,7 +115,7 @@ def command(data: Path, out: Path, **options: Any) -> None:
 
 
 def _measure(
-    asked: Asked, answers: Answered, also: Mapping[str, Any], options: Mapping[str, Any], bar: Bar
+    asked: Asked, answers: Answered, also: Mapping[str, Any], options: Mapping[str, Any], bar: Step
 ) -> dict[str, Any]:
     """Scores the answers and writes the report folder; returns what report.json holds."""
     with bar("Scoring", None):
@@ -197,6 +202,15 @@ def _check(options: Mapping[str, Any]) -> None:
         )
     if options["with_base"] and (options["base_predictions"] is not None or options["also_base_predictions"]):
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
+
+
+def _of_an_earlier_call(out: Path, options: Mapping[str, Any]) -> list[Path]:
+    """What a model answered into this folder before and this call did not use; it may have cost hours: it is kept."""
+    if options["model"] is not None:
+        return []
+    used = {path.resolve() for path in (options["predictions"], options["base_predictions"]) if path is not None}
+    left = (out / name for name in ("predictions.jsonl", "base_predictions.jsonl"))
+    return [path for path in left if path.exists() and path.resolve() not in used]
 
 
 def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from data_tools import convert as line
@@ -30,6 +29,7 @@ from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
 from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
+from grounding.progress import Bars
 from grounding.text import NOT_FOUND
 
 SHOWN = 3  # examples of samples, and of findings of one reason
@@ -221,30 +221,18 @@ def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
 
 @contextmanager
 def _bars(quiet: bool) -> Iterator[line.Progress]:
-    """A bar on stderr for each long step, gone when it is done; none where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    if quiet or not console.is_terminal:
-        yield lambda *_: None
-        return
-    bars = Progress(*columns, console=console, transient=True)
+    """A bar on stderr for each long step, gone when it is done."""
+    with Bars(quiet=quiet) as bars:
 
-    def progress(step: str, done: int, total: int | None) -> None:
-        """Moves the bar of a step; the bar of the step before goes."""
-        if not bars.tasks or bars.tasks[0].description != escape(step):
-            for task in list(bars.task_ids):
-                bars.remove_task(task)
-            bars.add_task(escape(step), total=total)
-        if done % STRIDE == 0 or done == total:
-            bars.update(bars.task_ids[0], completed=done)
+        def progress(step: str, done: int, total: int | None) -> None:
+            """Moves the bar of a step; the bar of the step before goes."""
+            if not bars.tasks or bars.tasks[0].description != step:
+                for task in list(bars.task_ids):
+                    bars.remove_task(task)
+                bars.add_task(step, total=total)
+            if done % STRIDE == 0 or done == total:
+                bars.update(bars.task_ids[0], completed=done)
 
-    with bars:
         yield progress
 
 

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from grounding.errors import RunError
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
+from grounding.progress import Bars
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
 from grounding.training.build import (
@@ -34,7 +35,7 @@ from grounding.training.build import (
     with_revision,
     with_row_budget,
 )
-from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
+from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
@@ -112,7 +113,7 @@ def run(
     pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     if settings.model.quantization != "none":
         say(say_quantized(model))
-    with progress_bars() as bars:
+    with Bars(transient=False) as bars:
         if first:
             everything = [*train, *val]
             total = sum(len(data.samples) for data in everything)
