@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
 from data_tools import tiles as tiling
+from data_tools.absence import Absent
 from data_tools.caps import Caps, apply_caps, check_caps
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
@@ -34,7 +35,7 @@ from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 from grounding.text import NOT_FOUND
 
-PLACES = 5  # findings of one reason that the manifest names; findings.jsonl has the others
+PLACES = 5  # findings of one reason that the manifest names; findings.json has the others
 LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
@@ -124,7 +125,7 @@ def convert(
         records, windows, found = tiling.cut(records, tiling.parse_tiling(options.tiles))
         tally += found
 
-    absent = dict(zip((r.name for r in records), selection.absent_classes(records), strict=True))
+    absent = Absent(records)
     chosen: dict[str, Chosen] = {}
     members = splits.by_split(records)
     for split, images in members.items():
@@ -168,7 +169,7 @@ class Chosen(NamedTuple):
 
 def _choose(
     members: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     shares: Mapping[Task, float],
     kinds: Mapping[str, str],
     numerous: frozenset[str],

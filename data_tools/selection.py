@@ -1,7 +1,6 @@
 """What is asked of which image: every class that is wholly there, and a drawn share of classes that are not.
 
-Absence by rule: a class is absent from an image where its annotators looked for it and no annotation of it stands
-there, kept or refused, crowd or difficult. Knows no wording.
+What is absent is told by `data_tools.absence`. Knows no wording.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from data_tools.absence import Absent
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
-from data_tools.records import Finding, Phrase, Record, Tally, classes_in
+from data_tools.records import Finding, Phrase, Record, Tally
 from grounding.samples import Task
 
 
@@ -51,7 +51,7 @@ class Selected(NamedTuple):
 
 def select(
     records: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     ratio: float,
     seed: str,
     hardness: Hardness | None = None,
@@ -89,34 +89,9 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     return questions, Tally.of(findings)
 
 
-def absent_classes(records: Sequence[Record]) -> list[list[str]]:
-    """For each record the sorted classes that are absent from its image.
-
-    Only classes with a kept box somewhere in `records` count: a category that no one ever drew may be an empty heading.
-    Classes that differ in case alone, and annotations of byte-identical images, speak for each other.
-    """
-    drawn = {annotation.category for record in records for annotation in record.annotations if not annotation.ignore}
-    looked_for = {record.looked_for for record in records}  # few sets, shared by many records
-    named = {category for record in records for category in classes_in(record)}.union(*looked_for)
-    keys = {category: phrase_of(category).casefold() for category in named}
-    barred: dict[str, set[str]] = {}
-    doubtful: set[str] = set()
-    for record in records:
-        image = record.digest or record.name
-        barred.setdefault(image, set()).update(keys[category] for category in classes_in(record))
-        if record.doubtful:
-            doubtful.add(image)
-    absent = []
-    for record in records:
-        image = record.digest or record.name
-        candidates = record.looked_for & drawn if image not in doubtful else frozenset[str]()
-        absent.append(sorted(category for category in candidates if keys[category] not in barred[image]))
-    return absent
-
-
 def draw_absent(
     records: Sequence[Record],
-    absent: Mapping[str, Sequence[str]],
+    absent: Absent,
     positives: Sequence[Question],
     ratio: float,
     seed: str,
@@ -130,7 +105,7 @@ def draw_absent(
 
     Args:
         records: of the split.
-        absent: image name -> the classes absent from it.
+        absent: what is absent from these images, and others.
         positives: the found questions of the split.
         ratio: not-found questions for each found one, >= 0.
         seed: the draw is a function of it and of the other arguments.
@@ -138,10 +113,7 @@ def draw_absent(
             stays, so that it does not tell the answer.
     """
     wanted = round(ratio * len(positives))
-    places: dict[str, list[int]] = {}
-    for index, record in enumerate(records):
-        for category in absent[record.name]:
-            places.setdefault(category, []).append(index)
+    places = absent.places(records)
     chosen: set[tuple[int, str]] = set()
     for category, found in sorted(Counter(question.category for question in positives).items()):
         rng = random.Random(f"{seed}|{category}")

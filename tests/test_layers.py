@@ -22,6 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "grounding.samples": {"grounding.errors", "grounding.geometry"},
     "grounding.settings": {"grounding.errors"},
     "grounding.text": {"grounding.errors", "grounding.geometry"},
+    # What holds between a sample and its label, for whoever trains on it or judges it.
+    "grounding.labels": {"grounding.samples", "grounding.text"},
     "grounding.models": {"grounding.errors", "grounding.processes"},
     "grounding.pocket": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
     "grounding.tuning": {"grounding.errors", "grounding.models"},
@@ -31,14 +33,31 @@ ALLOWED: dict[str, set[str]] = {
         "grounding.samples",
         "grounding.settings",
         "grounding.text",
+        "grounding.labels",
         "grounding.models",
         "grounding.processes",
         "grounding.progress",
         "grounding.tuning",
     },
     "grounding.inference": {"grounding.errors", "grounding.samples", "grounding.text", "grounding.models"},
-    "grounding.evaluation": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
-    "data_tools": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
+    # One look for the pages of all rooms: it knows samples only to draw them.
+    "grounding.page": {"grounding.errors", "grounding.samples"},
+    "grounding.evaluation": {
+        "grounding.errors",
+        "grounding.geometry",
+        "grounding.samples",
+        "grounding.text",
+        "grounding.page",
+    },
+    # `labels` and `page` for looking at a finished dataset: the same judgement and the same look as everywhere.
+    "data_tools": {
+        "grounding.errors",
+        "grounding.geometry",
+        "grounding.samples",
+        "grounding.text",
+        "grounding.labels",
+        "grounding.page",
+    },
 }
 EXTRA = {
     "grounding.evaluation.predict": {"grounding.inference", "grounding.models", "grounding.processes"},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from data_tools.absence import Absent
 from data_tools.hardness import Hardness
 from data_tools.records import Record
 from data_tools.selection import Question, draw_absent
@@ -18,7 +19,7 @@ class View(NamedTuple):
 
     Attributes:
         records: its images.
-        absent: image name -> the classes absent from it, sorted.
+        absent: what is absent from the images.
         selected: every (image, class) of which all boxes are known, the not-found ones drawn beside them, and the
             phrases of the annotations.
         ratio: not-found questions for each found one.
@@ -29,7 +30,7 @@ class View(NamedTuple):
     """
 
     records: Sequence[Record]
-    absent: Mapping[str, Sequence[str]]
+    absent: Absent
     selected: Sequence[Question]
     ratio: float
     seed: str

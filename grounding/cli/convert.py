@@ -6,7 +6,6 @@ grounding convert instances.json --format coco --out data/parts
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,12 @@ from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
 from data_tools.writers.findings import FINDINGS
+from grounding.cli.bars import bars
 from grounding.errors import InputError
-from grounding.progress import Bars
 from grounding.text import NOT_FOUND
 
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
-STRIDE = 20  # things done between two moves of a bar
 
 
 @click.command("convert")
@@ -181,7 +179,7 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
-    with _bars(quiet) as progress:
+    with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress)
     if not quiet:
         _tell(Console(), conversion, options, out)
@@ -217,23 +215,6 @@ def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
         files[key] = Path(path)
     return files
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator[line.Progress]:
-    """A bar on stderr for each long step, gone when it is done."""
-    with Bars(quiet=quiet) as bars:
-
-        def progress(step: str, done: int, total: int | None) -> None:
-            """Moves the bar of a step; the bar of the step before goes."""
-            if not bars.tasks or bars.tasks[0].description != step:
-                for task in list(bars.task_ids):
-                    bars.remove_task(task)
-                bars.add_task(step, total=total)
-            if done % STRIDE == 0 or done == total:
-                bars.update(bars.task_ids[0], completed=done)
-
-        yield progress
 
 
 def _tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from grounding.samples.atomic import atomic_path, write_json_atomic, write_text_atomic
 from grounding.samples.conversations import from_conversation, read_cogvlm_folder, to_conversation
-from grounding.samples.images import DECODING_ERRORS, image_key, image_size, open_image, resolve_image, to_rgb
+from grounding.samples.images import (
+    DECODING_ERRORS,
+    image_key,
+    image_size,
+    open_image,
+    resolve_image,
+    small_grey,
+    to_rgb,
+)
 from grounding.samples.jsonl import Style, open_samples, read_samples, sound, write_lines, write_samples
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
@@ -36,6 +44,7 @@ __all__ = [
     "read_manifest",
     "read_samples",
     "resolve_image",
+    "small_grey",
     "sound",
     "to_conversation",
     "to_rgb",

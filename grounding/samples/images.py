@@ -146,6 +146,20 @@ def open_image(image_root: Path, sample: Sample, follow_links: bool = False) -> 
     return image
 
 
+def small_grey(path: Path, least: int) -> Image.Image:
+    """The stored picture in grey, read to its last row; smaller where its format allows to decode it so, and quickly.
+
+    Args:
+        least: pixels that no side goes below for it.
+
+    Raises:
+        InputError: the file does not decode.
+    """
+    with _decoding(path), Image.open(path) as file:
+        file.draft("L", (least, least))
+        return to_rgb(file).convert("L")
+
+
 def image_key(sample: Sample) -> tuple[str | None, bool, int | None, int | None]:
     """Equal for samples that `open_image` gives the same picture for. The size counts, since opening checks it."""
     return sample.image, sample.upright, sample.width, sample.height

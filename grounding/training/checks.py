@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from grounding.errors import InputError, ManyErrors
+from grounding.labels import label_problems
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.models.cogvlm.processor import Encoded
 from grounding.samples import Dataset, Sample, open_image, resolve_image
-from grounding.text import read_boxes, to_grid
 from grounding.training.dataset import encode_sample
 
 IMAGE_READERS = 4
@@ -86,15 +86,15 @@ def check_data(
     lengths: list[SampleTokens] = []
     text_only = 0
     for dataset in datasets:
-        problems += _history_problems(dataset, processor)
+        problems += history_problems(dataset, processor)
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
             images = readers.map(lambda sample, at=dataset: _image_problem(at, sample, decode_images), _images(dataset))
             for sample in dataset.samples:
                 where = f"{dataset.path}, sample {sample.id!r}: "
-                problems += [where + problem for problem in _label_problems(sample, dataset.not_found)]
+                problems += [where + problem for problem in label_problems(sample, dataset.not_found)]
                 if sample.history and not processor.supports_history:
                     continue
-                tokens, found = _tokens(sample, processor, max_label_tokens, max_positions)
+                tokens, found = measure_sample(sample, processor, max_label_tokens, max_positions)
                 lengths.append(tokens)
                 text_only += sample.image is None
                 problems += [where + problem for problem in found]
@@ -110,6 +110,32 @@ def check_data(
     labels, wholes, _ = (np.array(column) for column in zip(*lengths, strict=True))
     above = int((wholes > pack_tokens).sum()) if pack_tokens is not None else 0
     return TokenStatistics(len(lengths), text_only, float(labels.mean()), int(labels.max()), int(wholes.max()), above)
+
+
+def measure_sample(
+    sample: Sample, processor: CogVLMProcessor, max_label_tokens: int, max_positions: int
+) -> tuple[SampleTokens, list[str]]:
+    """How long a sample is, and what is wrong with that or with its tokens; see `check_data`."""
+    encoded = encode_sample(sample, processor)
+    tokens = sample_tokens(encoded)
+    problems = []
+    if tokens.label > max_label_tokens:
+        problems.append(f"its label has {tokens.label} tokens, data.max_label_tokens allows {max_label_tokens}")
+    if tokens.positions > max_positions:
+        problems.append(f"its prompt and label take {tokens.positions} positions, the model has {max_positions}")
+    if processor.tokenizer.unk_token_id in (encoded.labels or []):
+        problems.append(f"its label {sample.label!r} has characters that the tokenizer cannot write")
+    return tokens, problems
+
+
+def history_problems(dataset: Dataset, processor: CogVLMProcessor) -> Iterator[str]:
+    """Where samples have earlier turns and the model's template has no place for any."""
+    count = sum(bool(sample.history) for sample in dataset.samples)
+    if count and not processor.supports_history:
+        yield (
+            f"{dataset.path}: {count} samples have earlier turns, for which the template "
+            f"{processor.template_version!r} has no place; data.flatten_history=true writes them into the prompt"
+        )
 
 
 def check_budgets(
@@ -145,51 +171,6 @@ def check_budgets(
             fix=f"Set it to {max(wholes):,} or more, better several prompts more; or leave it out, so that it follows "
             "from the image; or training.pack=false.",
         )
-
-
-def _history_problems(dataset: Dataset, processor: CogVLMProcessor) -> Iterator[str]:
-    count = sum(bool(sample.history) for sample in dataset.samples)
-    if count and not processor.supports_history:
-        yield (
-            f"{dataset.path}: {count} samples have earlier turns, for which the template "
-            f"{processor.template_version!r} has no place; data.flatten_history=true writes them into the prompt"
-        )
-
-
-def _tokens(
-    sample: Sample, processor: CogVLMProcessor, max_label_tokens: int, max_positions: int
-) -> tuple[SampleTokens, list[str]]:
-    """How long a sample is, and what is wrong with that or with its tokens."""
-    encoded = encode_sample(sample, processor)
-    tokens = sample_tokens(encoded)
-    problems = []
-    if tokens.label > max_label_tokens:
-        problems.append(f"its label has {tokens.label} tokens, data.max_label_tokens allows {max_label_tokens}")
-    if tokens.positions > max_positions:
-        problems.append(f"its prompt and label take {tokens.positions} positions, the model has {max_positions}")
-    if processor.tokenizer.unk_token_id in (encoded.labels or []):
-        problems.append(f"its label {sample.label!r} has characters that the tokenizer cannot write")
-    return tokens, problems
-
-
-def _label_problems(sample: Sample, not_found: dict[str, str]) -> Iterator[str]:
-    """Where a sample asks for boxes: the label, read back, must be its boxes, or the not-found sentence for none."""
-    if sample.boxes is None:
-        return
-    reading = read_boxes(sample.label, not_found)
-    if not sample.boxes:
-        if not reading.not_found:
-            yield f"`boxes` is empty, but its label {sample.label!r} is none of the not-found sentences {not_found}"
-        return
-    if reading.not_found:
-        yield f"it has {len(sample.boxes)} boxes, but its label says that nothing was found"
-    elif reading.refusals:
-        reasons = ", ".join(dict.fromkeys(refusal.reason for refusal in reading.refusals))
-        yield f"its label {sample.label!r} cannot be read ({reasons})"
-    elif sample.width and sample.height:
-        cells, _ = to_grid(sample.boxes, (sample.width, sample.height))
-        if sorted(map(tuple, cells)) != sorted(map(tuple, reading.xyxy_grid)):
-            yield f"its label {sample.label!r} does not say its `boxes`, which are {cells.tolist()} on the grid"
 
 
 def _images(dataset: Dataset) -> Sequence[Sample]:

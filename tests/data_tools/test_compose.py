@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_tools.absence import Absent
 from data_tools.compose import compose
 from data_tools.records import Record
-from data_tools.selection import Question, absent_classes, select
+from data_tools.selection import Question, select
 from data_tools.stats import BUDGET
 from data_tools.wording import Language, Voice, draw_wording, load_languages
 from grounding.errors import InputError
@@ -155,7 +156,7 @@ def test_presence_cannot_be_told_from_the_prompt() -> None:
         )
         for number in range(1000)
     ]
-    absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
+    absent = Absent(records)
     selected, _ = select(records, absent, 1.0, "0|train")
     samples, _ = compose(selected.questions, spoken())
     rng.shuffle(samples)

@@ -76,7 +76,7 @@ def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path:
         run(source, tmp_path / "out")
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert contents[0] == contents[1]
-    assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.jsonl", "mine.txt"}
+    assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.json", "mine.txt"}
     run(source, tmp_path / "out", seed=1)
     assert (tmp_path / "out" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
 
@@ -222,11 +222,11 @@ def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 def test_every_place_is_kept_beside_the_manifest(tmp_path: Path) -> None:
-    """The manifest names a few places of each reason, findings.jsonl all."""
+    """The manifest names a few places of each reason, findings.json all."""
     boxes = [coco_box(1, 1, [n, 1, 0, 5]) for n in range(12)] + [coco_box(1, 2, [30, 20, 99, 5])]
     source = coco_file(tmp_path, [coco_image(1)], boxes, draw=True)
     made = convert([("train", source)], tmp_path / "out", Options())
-    told = [json.loads(line) for line in (tmp_path / "out" / "findings.jsonl").read_text().splitlines()]
+    told = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert Counter(line["reason"] for line in told) == made.tally.counts
     place, found = "instances.json: annotations[3] (id None)", "cat, bbox [3, 1, 0, 5]"
     about = {"reason": "zero_area", "outcome": "refused", "unit": "annotation"}

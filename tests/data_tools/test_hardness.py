@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
+from data_tools.absence import Absent
 from data_tools.hardness import SAME_KIND, Hardness
 from data_tools.records import Record
-from data_tools.selection import absent_classes, select
+from data_tools.selection import select
 from tests.data_tools.annotated import box, record
 
 
@@ -58,7 +59,7 @@ def test_hard_ones_are_harder_and_no_class_is_asked_for_more_often() -> None:
         beside = {"a": "b", "c": "d", "e": "f", "g": "h"}[first]
         classes = [first, *([beside] if rng.random() < 0.5 else [])]
         records.append(record(f"{number:03d}", *(box(name) for name in classes), looked_for=names))
-    absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
+    absent = Absent(records)
     counts, weight = [], []
     for share in (0.0, 1.0):
         hardness = Hardness(records, {}, share)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from data_tools.absence import Absent
 from data_tools.records import Annotation, Record
-from data_tools.selection import Question, absent_classes, draw_absent, present, select
+from data_tools.selection import Question, draw_absent, present, select
 from tests.data_tools.annotated import box
 from tests.data_tools.annotated import record as plain_record
 
@@ -20,8 +21,8 @@ def record(name: str, *annotations: Annotation, **more: Any) -> Record:
     return plain_record(name, *annotations, **{"looked_for": ALL, **more})
 
 
-def absent(*records: Record) -> dict[str, list[str]]:
-    return dict(zip((r.name for r in records), absent_classes(records), strict=True))
+def absent(*records: Record) -> Absent:
+    return Absent(records)
 
 
 EVERY = record("every", box("cat"), box("cow"), box("dog"))
@@ -129,4 +130,4 @@ def test_what_one_class_cannot_give_others_give_until_nothing_is_left() -> None:
     assert Counter(q.category for q in draw_absent(records, lists, found, 0.5, "0").questions) == {"dog": 5}
     short = draw_absent(records, lists, found, 2.0, "0")
     assert (len(short.questions), short.wanted) == (8, 20)
-    assert draw_absent([], {}, [], 1.0, "0").questions == []
+    assert draw_absent([], Absent([]), [], 1.0, "0").questions == []

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from data_tools.absence import Absent
 from data_tools.convert import Options, convert
 from data_tools.records import Phrase
-from data_tools.selection import absent_classes
 from data_tools.tiles import Tiling, cut, parse_tiling
 from grounding.samples import Sample, open_image, read_dataset
 from tests.data_tools.annotated import box, coco_box, coco_file, coco_image, image, json_file, record
@@ -62,7 +62,7 @@ def test_what_a_tile_shows_of_a_box_decides() -> None:
     assert left.refused == {"little"}
     assert {a.category: a.xyxy_px for a in right.annotations} == {"little": (0, 0, 8, 6), "crowd": (0, 9, 9, 10)}
     assert right.refused == {"most"}
-    assert absent_classes(tiles)[:2] == [["else"], ["else", "whole"]]
+    assert list(Absent(tiles).values())[:2] == [["else"], ["else", "whole"]]
     assert dict(tally.counts) == {"cut_by_tile": 4, "mostly_outside_tile": 2}
     assert len({tile.digest for tile in tiles}) == 4
     assert (windows["a.jpg/10_0.png"].x, windows["a.jpg/10_0.png"].y) == (10, 0)

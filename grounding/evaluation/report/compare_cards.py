@@ -16,8 +16,8 @@ import numpy as np
 from grounding.evaluation.comparison.changes import Changes
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.comparison.numbers import Answered
-from grounding.evaluation.report.gallery import INSIDE, Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.evaluation.scored import Scored
+from grounding.page.thumbnails import INSIDE, Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Sample
 
 MOST_CARDS = 200  # samples in the gallery unless another number is asked for

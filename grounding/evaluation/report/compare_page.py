@@ -1,6 +1,6 @@
 """The page compare.html: which numbers of several runs stand where, and both answers to a question side by side.
 
-Knows comparisons and cards; does not measure anything. Layout is in `templates/compare.*`, looks in `report.css`.
+Knows comparisons and cards; does not measure anything. Layout is in `templates/compare.*`, looks in `page.css`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.compare_cards import CompareCard
-from grounding.evaluation.report.gallery import Thumbnails
 from grounding.evaluation.report.headline import TILES
-from grounding.evaluation.report.page import BY_BOX, packaged, part_name, template
+from grounding.evaluation.report.page import BY_BOX, part_name, template
 from grounding.evaluation.report.words import words_in
+from grounding.page import layout
+from grounding.page.thumbnails import Thumbnails
 
 PER_QUESTION = (*TESTED, "f1_50", "mean_iou")
 PER_BOX = ("acc_50", "recall_50", "mean_iou")
@@ -52,7 +53,7 @@ def render_comparison(
         facts: what else a reader should know, by name. links: addresses of the whole reports, by name.
         notes: headings and texts as a terminal shows them, folded up.
     """
-    script = packaged("compare.js")
+    script = layout.packaged(__package__, "compare.js")
     main = groups[0][1].table
     classes = sorted({card.sample.category for card in cards if card.sample.category})
     return template("compare.html.j2").render(
@@ -81,7 +82,7 @@ def render_comparison(
         notes=notes,
         sure=SURE,
         PERFECT=None,
-        style=Markup(packaged("report.css") + packaged("compare.css")),
+        style=layout.style() + Markup(layout.packaged(__package__, "compare.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )

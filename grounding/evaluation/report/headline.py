@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grounding.evaluation.report.words import say, words_in
+from grounding.page.layout import thousands
 
 # Groups of measures and, of each, the key in the metrics and whether less is better; `words` has their names.
 HEADLINE: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...] = (
@@ -138,8 +139,3 @@ def between(difference: Mapping[str, Any]) -> str:
 def chance(p: float) -> str:
     """A p-value in three decimals."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def thousands(number: int) -> str:
-    """12345 as 12 345, with a narrow space."""
-    return f"{number:,}".replace(",", "\u202f")

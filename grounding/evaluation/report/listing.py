@@ -19,6 +19,7 @@ from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.neighbours import NO_CLASS
 from grounding.evaluation.report.gallery import Gallery
+from grounding.page.layout import visible
 from grounding.samples import pick
 
 TENTHS = 10  # of a pixel, in which boxes are told
@@ -27,13 +28,6 @@ SCORE_DIGITS = 4
 NONE = -1
 # What became of an answered box.
 ON_NOTHING, HIT, LEFT_OUT = 0, 1, 2
-# Controls that no font shows, as the pictures that Unicode has for them; breaks and tabs stay.
-CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
-
-
-def visible(text: str | None) -> str:
-    """A text with its control characters as the pictures that stand for them."""
-    return "" if text is None else text.translate(CONTROL)
 
 
 def listing(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -19,7 +18,6 @@ from markupsafe import Markup
 from grounding.evaluation.breakdowns import MEDIUM_BELOW, SMALL_BELOW
 from grounding.evaluation.intervals import FEW
 from grounding.evaluation.report.analysis import analysis, gallery_filter, worst_mistake
-from grounding.evaluation.report.gallery import FILES, Thumbnails
 from grounding.evaluation.report.headline import (
     TILES,
     beside,
@@ -30,12 +28,13 @@ from grounding.evaluation.report.headline import (
     pick,
     signed,
     span,
-    thousands,
     warnings,
 )
-from grounding.evaluation.report.listing import visible
 from grounding.evaluation.report.plots import accuracy_by_threshold, iou_histogram
 from grounding.evaluation.report.words import Words, say, words_in
+from grounding.page import layout
+from grounding.page.layout import thousands
+from grounding.page.thumbnails import FILES, Thumbnails
 
 _OF_QUESTIONS = (
     *("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50"),
@@ -64,7 +63,7 @@ def render_page(
         thumbnails: those inside go into the page, the others are named.
         lang: of the page's words, one of `samples.LANGUAGES`.
     """
-    words, script = words_in(lang), packaged("report.js")
+    words, script = words_in(lang), layout.packaged(__package__, "report.js")
     # Only this script runs, whatever a phrase or an answer may hold.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     headline = headline_rows(report, lang)
@@ -91,7 +90,7 @@ def render_page(
         listing=_json(listing),
         pictures=_json(_pictures(thumbnails)),
         script_words=_json({**words["script"], "outcomes": words["outcome_names"], "kinds": words["mistake_names"]}),
-        style=Markup(packaged("report.css")),
+        style=layout.style(),
         script=Markup(script),
         script_hash=digest,
         size=Markup(SIZE_MARK),
@@ -101,17 +100,17 @@ def render_page(
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this room, with the filters that its pages share; all that it is given is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("grounding.evaluation.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+    """A template of this room, with the filters for rates."""
+    return layout.template(
+        __package__,
+        name,
+        percent=percent,
+        span=span,
+        points=points,
+        signed=signed,
+        between=between,
+        chance=chance,
     )
-    environment.filters.update(percent=percent, span=span, visible=visible, thousands=thousands, figure=figure)
-    environment.filters.update(points=points, signed=signed, between=between, chance=chance)
-    return environment.get_template(name)
 
 
 def part_tables(report: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
@@ -174,16 +173,6 @@ def _json(value: object) -> Markup:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def figure(value: float) -> str:
-    """A length of an SVG or CSS: at most two decimals."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 def points(gain: float | None) -> str:
     """A gain in percentage points, with its sign; a dash where there is none to be told."""
     return "\u2013" if gain is None else signed(gain)
-
-
-def packaged(name: str) -> str:
-    """A file of the templates as it is."""
-    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from grounding.evaluation.comparison.numbers import Answered
 from grounding.evaluation.report.compare_cards import shapes_of
 from grounding.samples import open_image
 
-COLOURS = {"true": "#12a150", "answered": "#ff5a1f"}  # as in report.css
+COLOURS = {"true": "#12a150", "answered": "#ff5a1f"}  # as in page.css
 SIDE, TEXT = 256, 34  # pixels of a picture's width, and of the line under it
 
 

@@ -25,12 +25,13 @@ from grounding.evaluation.intervals import FEW, RESAMPLES
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import STATUSES
 from grounding.evaluation.predictions import Prediction
-from grounding.evaluation.report.gallery import FILES, Gallery, make_gallery
+from grounding.evaluation.report.gallery import Gallery, make_gallery
 from grounding.evaluation.report.listing import listing
 from grounding.evaluation.report.long_form import write_metrics_csv
 from grounding.evaluation.report.markdown import report_markdown
 from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
+from grounding.page.thumbnails import FILES
 
 MOST_PICTURED = 1000  # samples with a picture in the gallery unless another number is asked for
 LIBRARIES = ("numpy", "scipy")

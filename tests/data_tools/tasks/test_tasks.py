@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from data_tools.absence import Absent
 from data_tools.records import Phrase, Record
-from data_tools.selection import Question, absent_classes, select
+from data_tools.selection import Question, select
 from data_tools.tasks import TASKS, parse_shares, plan
 from data_tools.tasks.next_box import steps
 from data_tools.tasks.phrase_to_box import numerous
@@ -33,7 +34,7 @@ def voice(task: Task, seed: int = 0) -> Voice:
 
 
 def view(*records: Record, ratio: float = 0.5, **more: int) -> View:
-    absent = dict(zip((r.name for r in records), absent_classes(records), strict=True))
+    absent = Absent(records)
     selected, _ = select(records, absent, ratio, "0|train")
     most_alike = more.get("most_alike", MOST_ALIKE)
     return View(records, absent, selected.questions, ratio, "0|train", None, most_alike, numerous(records, most_alike))

@@ -17,10 +17,11 @@ from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import judge
 from grounding.evaluation.predictions import Prediction, open_aligned, write_predictions
-from grounding.evaluation.report import gallery, write
+from grounding.evaluation.report import write
 from grounding.evaluation.report.headline import warnings
-from grounding.evaluation.report.listing import visible
 from grounding.evaluation.report.write import write_report
+from grounding.page import thumbnails
+from grounding.page.layout import visible
 from grounding.samples import Sample, open_samples, write_samples
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, predictions, random_set, sample
 
@@ -175,7 +176,7 @@ def test_missing_and_broken_pictures_are_said_and_stop_nothing(tmp_path: Path) -
 
 
 def test_pictures_beyond_those_inside_lie_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gallery, "INSIDE", 2)
+    monkeypatch.setattr(thumbnails, "INSIDE", 2)
     samples = [sample(number, []) for number in range(5)]
     root = images(tmp_path, samples)
     out = tmp_path / "out"

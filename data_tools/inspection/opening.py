@@ -1,0 +1,86 @@
+"""Opens a dataset: a folder with one JSONL file a split, one such file, or CogVLM's `images/` and `labels/`.
+
+Samples stay in their files and are read when they are gone through. Opens no image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_tools.splits import SPLITS
+from data_tools.writers.findings import FINDINGS
+from data_tools.writers.folder import MANIFEST
+from grounding.errors import InputError, ManyErrors
+from grounding.samples import Dataset, Manifest, open_dataset, read_manifest
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A dataset by split.
+
+    Attributes:
+        path: the folder or file named.
+        splits: split -> its samples, for those that have any; train, val, test first.
+        empty: splits whose file has no line.
+        faults: split -> what is wrong with lines that cannot be read; such a split is not among `splits`.
+        manifest: what stands beside the files, None where nothing does.
+    """
+
+    path: Path
+    splits: Mapping[str, Dataset]
+    empty: tuple[str, ...]
+    faults: Mapping[str, tuple[str, ...]]
+    manifest: Manifest | None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the dataset lies in."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def not_found(self) -> Mapping[str, str]:
+        """The not-found sentence by language, where the manifest sets one."""
+        return self.manifest.not_found if self.manifest else {}
+
+
+def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = False) -> Opened:
+    """Opens every split of a dataset.
+
+    Args:
+        images: an image root in place of the one that the manifest names.
+        tolerant: lines that cannot be read are no error but stand in `faults`.
+
+    Raises:
+        InputError: there is no dataset, its manifest cannot be read, or, unless `tolerant`, a line of it.
+    """
+    files = _files(path)
+    beside = (path if path.is_dir() else path.parent) / MANIFEST
+    manifest = read_manifest(beside) if beside.is_file() else None
+    splits: dict[str, Dataset] = {}
+    faults: dict[str, tuple[str, ...]] = {}
+    empty = tuple(name for name, file in files.items() if file.is_file() and not file.stat().st_size)
+    for name, file in files.items():
+        if name in empty:
+            continue
+        try:
+            splits[name] = open_dataset(file, images)
+        except InputError as error:
+            if not tolerant:
+                raise
+            faults[name] = tuple(error.problems) if isinstance(error, ManyErrors) else (str(error),)
+    if not splits and not faults:
+        raise InputError("every split is empty.", where=str(path), fix="Convert annotations with boxes in them.")
+    return Opened(path, splits, empty, faults, manifest)
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """Split -> its file: train, val and test where they are there, else every JSONL file, else the folder itself."""
+    if not path.exists():
+        raise InputError("there is no such file or folder.", where=str(path), fix="Name what `grounding convert` made.")
+    if not path.is_dir():
+        return {path.stem: path}
+    usual = {name: path / f"{name}.jsonl" for name in SPLITS if (path / f"{name}.jsonl").is_file()}
+    other = {file.stem: file for file in sorted(path.glob("*.jsonl")) if file.name != FINDINGS}
+    return usual or other or {path.name: path}

@@ -1,0 +1,67 @@
+"""The plots of the page: how many boxes, samples or labels there are of each size. Knows numbers, not the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from data_tools.inspection.measures import SMALL
+from grounding.page.plots import ACCENT, BAD, MUTED, SECOND, empty_plot, svg
+
+
+def size_plot(spread: Mapping[str, Any]) -> Markup:
+    """Boxes by the shorter of their sides; those that the grid itself costs much stand out."""
+    colours = [BAD if edge <= SMALL else ACCENT for edge in spread["edges"]] + [ACCENT]
+    return _bars(spread, _edges([f"{edge:g}" for edge in spread["edges"]]), "shorter side, cells of the grid", "boxes",
+                 colours)  # fmt: skip
+
+
+def shape_plot(spread: Mapping[str, Any]) -> Markup:
+    """Boxes by width to height."""
+    return _bars(spread, _edges(list(map(_ratio, spread["edges"]))), "width to height", "boxes")
+
+
+def number_plot(spread: Mapping[str, Any]) -> Markup:
+    """Samples by their boxes; absent things apart."""
+    colours = [SECOND] + [ACCENT] * len(spread["edges"])
+    return _bars(spread, _ranges(spread["edges"], 0), "boxes of a sample", "samples", colours)
+
+
+def token_plot(spread: Mapping[str, Any]) -> Markup:
+    """Labels by their tokens; those over the budget stand out."""
+    colours = [ACCENT] * len(spread["edges"]) + [BAD]
+    return _bars(spread, _ranges(spread["edges"], 1), "tokens of a label (estimated)", "labels", colours)
+
+
+def _bars(
+    spread: Mapping[str, Any], ticks: Mapping[float, str], along: str, up: str, colours: Sequence[str] | None = None
+) -> Markup:
+    """A bar for each count; `ticks` are words by the place along the axis, the first bar standing at 0."""
+    figure, axes = empty_plot()
+    counts = spread["counts"]
+    drawn = axes.bar(range(len(counts)), counts, width=0.84, color=colours or ACCENT)
+    axes.bar_label(drawn, [f"{n:,}" if n else "" for n in counts], color=MUTED, fontsize=7.5, padding=1)
+    axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
+    axes.set_xlabel(along)
+    axes.set_ylabel(up)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return svg(figure, f"{up} by {along}")
+
+
+def _edges(words: Sequence[str]) -> dict[float, str]:
+    """Words that stand between the bars that they part."""
+    return {place + 0.5: word for place, word in enumerate(words)}
+
+
+def _ranges(edges: Sequence[int], least: int) -> dict[float, str]:
+    """What the bars hold, of whole numbers from `least` on."""
+    lows, highs = [least, *edges], [edge - 1 for edge in edges]
+    inner = [f"{low}" if low == high else f"{low}\u2013{high}" for low, high in zip(lows, highs, strict=False)]
+    return dict(enumerate([*inner, f"\u2265{edges[-1]}"]))
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3g}:1" if value >= 1 else f"1:{1 / value:.3g}"

@@ -1,0 +1,93 @@
+"""The whole validation on one page: open -> look at every sample -> read images -> tell. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
+from data_tools.inspection.leaks import files_of
+from data_tools.inspection.likeness import alike
+from data_tools.inspection.opening import Opened, open_splits
+from data_tools.inspection.pictures import look_at_all
+from data_tools.inspection.remarks import Remark, counted, plain, worst_first
+from data_tools.inspection.table import make_table
+from data_tools.progress import Progress, counting
+from data_tools.stats import BUDGET
+from data_tools.validation.judging import Judge, Measure, estimate
+
+TRAIN = "train"
+
+
+def validate(
+    path: Path,
+    images: Path | None = None,
+    *,
+    measure: Measure = estimate,
+    max_label_tokens: int = BUDGET,
+    check_images: bool = True,
+    follow_links: bool = False,
+    progress: Progress = lambda *_: None,
+) -> dict[str, Any]:
+    """Looks whether a dataset can be trained on and its numbers believed.
+
+    Args:
+        path: a folder that `grounding convert` made, one JSONL file, or CogVLM's `images/` and `labels/`.
+        images: an image root in place of the one that the manifest names.
+        measure: how long a sample is for a model, and what of it cannot be trained on.
+        max_label_tokens: the longest label allowed, its end included.
+        check_images: read every image.
+
+    Returns:
+        JSON-ready: `sound`, whether there is no fault; `findings`, worst first; `samples` and `images`, how many were
+        looked at; `longest`, in tokens.
+
+    Raises:
+        InputError: there is no dataset, or its manifest cannot be read. Lines that cannot be read are findings.
+    """
+    opened = open_splits(path, images, tolerant=True)
+    judge = Judge(opened.not_found, measure, max_label_tokens)
+    total = sum(len(dataset.samples) for dataset in opened.splits.values())
+    advance = counting("looking at samples", total, progress)
+    for split, dataset in opened.splits.items():
+        for sample in dataset.samples:
+            judge.look(split, sample)
+            advance(1)
+    table = make_table(opened.splits)
+    advance = counting("reading images", len(table.pictures), progress)
+    looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []
+    files = files_of(table, looks)
+    group_by = opened.manifest.settings.get("group_by") if opened.manifest else None
+    remarks = worst_first(
+        [
+            *_reading(opened),
+            *judge.remarks(),
+            *fault_findings(looks),
+            *leak_findings(files, table.splits, group_by),
+            *likeness_findings(alike(files, len(table.splits)), table.splits),
+        ]
+    )
+    return {
+        "sound": not any(one.level == "fault" for one in remarks),
+        "findings": plain(remarks),
+        "samples": total,
+        "images": len(looks),
+        "longest": judge.longest,
+    }
+
+
+def _reading(opened: Opened) -> list[Remark]:
+    """Splits that are empty or have lines that cannot be read."""
+    remarks = [
+        Remark(
+            "unreadable_lines",
+            "fault",
+            f"{split}: {counted(len(lines), 'line')} cannot be used.",
+            len(lines),
+            lines[:5],
+        )
+        for split, lines in opened.faults.items()
+    ]
+    for split in opened.empty:
+        remarks.append(Remark("empty_split", "fault" if split == TRAIN else "warning", f"{split} has no sample.", 1))
+    return remarks

@@ -1,0 +1,99 @@
+"""`grounding validate`: can a dataset be trained on, and can numbers measured on it be believed? Loads no weights.
+
+grounding validate data/mine --model pocket
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from data_tools.stats import BUDGET
+from grounding.cli.bars import bars
+from grounding.cli.inspect import told_findings
+
+if TYPE_CHECKING:
+    from data_tools.validation.judging import Lengths, Measure
+    from grounding.samples import Sample
+
+
+@click.command("validate")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), metavar="DIR", help="Whose tokenizer measures the labels.")
+@click.option("--tokenizer", type=click.Path(path_type=Path), metavar="PATH", help="Where the checkpoint ships none.")
+@click.option("--max-label-tokens", type=click.IntRange(1), default=BUDGET, show_default=True, help="As in finetune.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the images, if not as the manifest says.")
+@click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image.")
+@click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
+@click.pass_context
+def command(
+    context: click.Context,
+    dataset: Path,
+    model: Path | None,
+    tokenizer: Path | None,
+    max_label_tokens: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Judge DATASET: a folder that `grounding convert` made, or one JSONL file.
+
+    Labels read back to their boxes, boxes lie in their images, images are there and whole, nothing is in two splits,
+    no prompt gives its answer away, and no label is too long: by the tokenizer of --model, else estimated. Exit status
+    0: sound, perhaps with warnings; 1: something spoils training or makes its numbers false; 2: there is no dataset.
+    """
+    from data_tools.validation.judging import estimate
+    from data_tools.validation.validate import validate
+
+    measure = estimate if model is None else _measure(model, tokenizer, max_label_tokens)
+    with bars(quiet=as_json) as progress:
+        found = validate(dataset, measure=measure, max_label_tokens=max_label_tokens, progress=progress, **options)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _tell(Console(), found, dataset, model)
+    context.exit(0 if found["sound"] else 1)
+
+
+def _measure(model: Path, tokenizer: Path | None, max_label_tokens: int) -> Measure:
+    """How long a sample is for a model, and what of it cannot be trained on, as `finetune` looks before it begins.
+
+    Raises:
+        InputError: there is no such checkpoint, or no tokenizer that belongs to it.
+    """
+    from data_tools.validation.judging import Lengths
+    from grounding.models.checkpoint import read_config
+    from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
+    from grounding.models.loading import make_processor
+    from grounding.models.tokenizers import load_tokenizer
+    from grounding.training.checks import measure_sample
+
+    folder = checkpoint_folder(model)
+    config = read_config(folder)
+    words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(model)))
+    processor = make_processor(config, words)
+
+    def measure(sample: Sample) -> tuple[Lengths, Sequence[str]]:
+        if sample.history and not processor.supports_history:
+            place = f"the template {processor.template_version!r} has no place for its earlier turns"
+            return Lengths(0), [f"{place} (data.flatten_history=true writes them into the prompt)"]
+        tokens, problems = measure_sample(sample, processor, max_label_tokens, config.max_position_embeddings)
+        return Lengths(tokens.label, tokens.positions), problems
+
+    return measure
+
+
+def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | None) -> None:
+    by = f"by the tokenizer of {model}" if model else "estimated (--model measures it)"
+    looked_at = f"{found['samples']:,} samples, {found['images']:,} images read"
+    longest = f"longest label {found['longest']['label']:,} tokens, {escape(by)}"
+    console.print(f"[bold]{escape(str(dataset))}[/]: {looked_at}; {longest}", highlight=False)
+    for line in told_findings(found["findings"]):
+        console.print(line, highlight=False)
+    console.print("[green]It can be trained on.[/]" if found["sound"] else "[bold red]It must not be trained on so.[/]")

@@ -1,0 +1,61 @@
+"""`grounding inspect` as it is typed: what is printed, the page, JSON, exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from grounding.cli.main import group
+from tests.data_tools.inspection.making import dataset, sample
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(group, ["inspect", *map(str, arguments)])
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Twelve pictures of a class with brackets in its name, and one of a class that train lacks."""
+    train = [sample(f"{number}.png", category="[red]cat") for number in range(12)]
+    path = dataset(
+        tmp_path, train=train, val=[sample("v.png", category="owl")], manifest={"refusals": {"zero_area": 2}}
+    )
+    (tmp_path / "images/v.png").write_bytes((tmp_path / "images/3.png").read_bytes())
+    return path
+
+
+def test_it_says_what_to_look_at_and_writes_the_page(made: Path) -> None:
+    result = call(made)
+    assert result.exit_code == 0, result.output
+    for said in ("13 samples", "train", "[red]cat", "owl", "zero_area 2 (refused)", "the same bytes"):
+        assert said in result.output, said
+    findings = result.output.split("What to look at")[1]
+    assert findings.index("fault") < findings.index("warning") < findings.index("note")
+    assert "class_not_in_train" in findings and "3.png (train) = v.png (val)" in findings
+    assert (made / "inspect.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_json_and_nothing_else(made: Path, tmp_path: Path) -> None:
+    result = call(made, "--json", "--out", tmp_path / "page.html")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["classes"]["owl"]["boxes"] == {"train": 0, "val": 1}
+    assert (tmp_path / "page.html").is_file() and not (made / "inspect.html").exists()
+    assert json.loads(call(made, "--json", "--no-page", "--no-check-images").stdout)["images"]["read"] == 0
+    assert not (made / "inspect.html").exists()
+
+
+def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
+    classes = [sample("a.png", category=f"class {number:02d}") for number in range(40)]
+    result = call(dataset(tmp_path, train=classes), "--no-page")
+    assert "Classes (40)" in result.output and "..." in result.output
+    assert "class 00" in result.output and "class 39" in result.output and "class 20" not in result.output
+
+
+def test_what_is_no_dataset(tmp_path: Path) -> None:
+    result = call(tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "no such file or folder" in result.stderr

@@ -1,0 +1,74 @@
+"""`grounding validate` as it is typed: exit status, JSON, a model's own tokenizer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from grounding.cli.main import group
+from tests.data_tools.inspection.making import dataset, sample
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(group, ["validate", *map(str, arguments)])
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return dataset(tmp_path, train=[sample("a.png"), sample("b.png", [], "dog")], val=[sample("c.png")])
+
+
+def test_exit_statuses(good: Path, tmp_path: Path) -> None:
+    sound = call(good)
+    assert sound.exit_code == 0 and "It can be trained on." in sound.output and "estimated" in sound.output
+    (tmp_path / "images/a.png").unlink()
+    spoilt = call(good)
+    assert spoilt.exit_code == 1 and "must not be trained on" in spoilt.output and "image_missing" in spoilt.output
+    assert call(tmp_path / "nowhere").exit_code == 2
+
+
+def test_warnings_alone_are_no_failure(tmp_path: Path) -> None:
+    result = call(dataset(tmp_path, train=[sample("a.png")], val=[]))
+    assert result.exit_code == 0 and "empty_split" in result.output
+
+
+def test_json_and_nothing_else(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "images/a.png").unlink()
+    result = call(good, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["sound"] is False and report["findings"][0]["name"] == "image_missing"
+
+
+def test_the_tokenizer_of_the_model_measures(good: Path) -> None:
+    report = json.loads(call(good, "--model", "pocket", "--json").stdout)
+    assert report["sound"] and report["longest"]["positions"] > report["longest"]["label"] > 0
+    shorter = call(good, "--model", "pocket", "--max-label-tokens", 5, "--json")
+    assert shorter.exit_code == 1
+    assert "data.max_label_tokens allows 5" in json.loads(shorter.stdout)["findings"][0]["examples"][0]
+
+
+def test_a_history_needs_a_template_with_a_place_for_it(tmp_path: Path) -> None:
+    talk = sample("a.png", history=[("Hello?", "Yes.")])
+    result = call(dataset(tmp_path, train=[talk]), "--model", "pocket")
+    assert result.exit_code == 1 and "earlier turns" in result.output
+
+
+def test_a_model_that_is_not_there(good: Path, tmp_path: Path) -> None:
+    assert call(good, "--model", tmp_path / "none").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["inspect", "--help"], ["validate", "--help"], ["validate", "nowhere"]])
+def test_they_start_without_torch(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom grounding.cli.main import group\n"
+        f"group({arguments!r}, standalone_mode=False)\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'torch was imported'\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "torch was imported" not in finished.stderr
