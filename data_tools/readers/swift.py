@@ -40,7 +40,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a line says of its sample beside words and image; the keys are those of a Sample."""
+    """What the `truth` of a line says of its sample beside words and image; the keys are those of a Sample."""
 
     id: str
     width: int | None
@@ -130,7 +130,7 @@ def _record(line: Line | None, place: str, root: Path, frame: str, findings: lis
         findings.append(Finding("bad_file_name", place, f"{stated!r} is not below {root}"))
         return None
     try:
-        truth = None if line.truth is None else msgspec.convert(line.truth, Truth)
+        truth = _truth(line.truth)
         header = _size_of(truth, root, name, frame)
         if header.size_wh is None:
             findings.append(Finding(header.fault or "missing_image", place, header.found))
@@ -142,11 +142,21 @@ def _record(line: Line | None, place: str, root: Path, frame: str, findings: lis
     except _Unwritable as error:
         findings += [Finding("unwritable_box", place, str(error))]
         return None
-    except (LookupError, ValueError, msgspec.ValidationError) as error:
+    except (LookupError, ValueError) as error:
         findings.append(Finding("malformed_sample", place, str(error)))
         return None
     upright = truth is not None and truth.upright
     return Record(name=name, size_wh=header.size_wh, samples=samples, place=place, upright=upright)
+
+
+def _truth(stated: object) -> Truth | None:
+    """What a line says with `truth`, JSON in a string. Raises ValueError where it cannot be read."""
+    if stated is None:
+        return None
+    try:
+        return msgspec.json.decode(stated if isinstance(stated, str) else "", type=Truth)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise ValueError(f"truth: {error}") from error
 
 
 def _size_of(truth: Truth | None, root: Path, name: str, frame: str) -> Header:

@@ -3,7 +3,8 @@
 `messages` hold <image>, <ref-object> for the phrase and a <bbox> for each box; `objects` has `ref` and `bbox` in the
 order of the placeholders, corners in pixels ("real"), which ms-swift writes in the form of the model that it trains
 (ms-swift 3.9, docs/source_en/Customization/Custom-dataset.md, "Grounding"). ms-swift passes over keys that it does not
-know: `truth` keeps what else a Sample says, so that `--format swift` reads the same samples back.
+know: `truth` keeps what else a Sample says, so that `--format swift` reads the same samples back. It is JSON in a
+string, since ms-swift's loader takes the type of a column from the first lines, where a value may well be null.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from grounding.samples import Sample, write_lines
 from grounding.text import to_grid, to_pixels
@@ -93,7 +96,7 @@ def to_line(sample: Sample) -> dict[str, Any]:
         "messages": messages,
         "images": [] if sample.image is None else [sample.image],
         "objects": {"ref": placed.refs, "bbox": placed.boxes_px, "bbox_type": "real"},
-        "truth": {key: getattr(sample, key) for key in TRUTH},
+        "truth": msgspec.json.encode({key: getattr(sample, key) for key in TRUTH}).decode(),
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -29,6 +29,7 @@ from data_tools.writers import STYLES
 from data_tools.writers.findings import FINDINGS
 from grounding.cli.bars import bars
 from grounding.errors import InputError
+from grounding.samples import Style
 from grounding.text import NOT_FOUND
 
 SHOWN = 3  # examples of samples, and of findings of one reason
@@ -319,6 +320,8 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
     chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
     if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
         yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
+    if options.style not in get_args(Style):
+        yield f"finetune and benchmark read {' and '.join(get_args(Style))}; {options.style} is for other programs."
     if not options.check_images:
         yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
     if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):

@@ -98,6 +98,8 @@ def _read_line(content: bytes) -> list[Sample]:
     """
     if content.startswith(b"["):
         raise ValueError("found a JSON array; one JSON object a line is needed (JSONL)")
+    if content.startswith(b'{"messages"'):
+        raise ValueError("found a line of ms-swift's; `grounding convert FILE --format swift` makes a sample of it")
     if _has_conversations(content):
         return from_conversation(decode(content, _conversation, _ALLOWED))
     return [decode(content, _pair, _ALLOWED)]

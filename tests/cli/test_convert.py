@@ -113,6 +113,20 @@ def test_voc(tmp_path: Path) -> None:
         assert said in result.output
 
 
+@pytest.mark.parametrize("style", ["pairs", "conversations", "swift", "llama-factory"])
+def test_a_style_for_other_programs_is_said_to_be_one(source: Path, tmp_path: Path, style: str) -> None:
+    result = call(source, "--format", "coco", "--out", tmp_path / "out", "--style", style)
+    assert result.exit_code == 0, result.output
+    note = f"finetune and benchmark read pairs and conversations; {style} is for other programs."
+    assert (note in " ".join(result.output.split())) == (style in ("swift", "llama-factory"))
+
+
+def test_places_are_said_to_be_in_a_file(tmp_path: Path) -> None:
+    source = coco_file(tmp_path, [coco_image(1)], [coco_box(1, 1, [1, 1, 99, 9])], draw=True)
+    result = call(f"train={source}", "--format", "coco", "--out", tmp_path / "out")
+    assert f"All places: {tmp_path / 'out' / 'findings.json'}" in result.output.replace("\n", "")
+
+
 def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path: Path) -> None:
     images = [coco_image(1, neg_category_ids=[2])]
     source = coco_file(tmp_path, images, [coco_box(1, 1, [1, 1, 9, 9])] * 70, draw=True)

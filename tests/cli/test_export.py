@@ -12,8 +12,12 @@ from click.testing import CliRunner, Result
 
 from data_tools.readers.swift import open_swift
 from grounding.cli.main import group
+from grounding.evaluation.predictions import Prediction, write_predictions
+from grounding.evaluation.ranking import STATISTICS
 from grounding.samples import Manifest, read_samples, write_manifest, write_samples
 from tests.data_tools.annotated import image
+from tests.data_tools.writers.test_coco import evaluate
+from tests.evaluation.test_ranking import detections, hold, precision
 from tests.samples.making import TEXT, make
 
 ABSENT = {"label": "Nope.", "boxes": []}
@@ -122,6 +126,21 @@ def test_truth_and_answers_share_their_ids(tmp_path: Path) -> None:
         "2 boxes come without one; in 1 answers",
     ):  # fmt: skip
         assert said in result.output
+
+
+def test_pycocotools_says_of_the_two_files_what_the_benchmark_says(tmp_path: Path) -> None:
+    samples, answers = detections(3, images=12)
+    write_samples(tmp_path / "d.jsonl", samples)
+    given = [
+        Prediction(id=one.id, text=text, scores=scores) for one, (text, scores) in zip(samples, answers, strict=True)
+    ]
+    write_predictions(tmp_path / "answers.jsonl", given)
+    run(tmp_path / "d.jsonl", "--to", "coco-instances", "--out", tmp_path / "gt.json")
+    arguments = ["--to", "coco-results", "--predictions", tmp_path / "answers.jsonl", "--out", tmp_path / "dt.json"]
+    assert "score 1.0" not in run(tmp_path / "d.jsonl", *arguments).output
+    ours = precision(hold(samples, answers))
+    theirs = dict(zip(STATISTICS, evaluate(tmp_path / "gt.json", tmp_path / "dt.json"), strict=True))
+    assert theirs == pytest.approx({name: ours[name]["value"] for name in STATISTICS}, abs=1e-9)
 
 
 def test_scores_that_are_no_log_probabilities_stay_as_they_are(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -56,6 +57,16 @@ def test_constrained_answers_have_the_words_of_the_manifests_templates(
     made = run(tiny, own, tmp_path / "out.jsonl", constrain=2, max_new_tokens=96)
     allowed = ("[[", "Look, it: [[", NOT_FOUND["en"])
     assert all(one.text.startswith(allowed) and not read_boxes(one.text).refusals for one in made)
+
+
+def test_the_words_of_another_task_are_named_with_the_task(tiny: LoadedModel, worded: Dataset, tmp_path: Path) -> None:
+    single = replace(worded, samples=[msgspec.structs.replace(one, task="phrase_to_box") for one in worded.samples])
+    words = ["Look, {phrase}: {boxes}!"]
+    own = replace(single, answers={"phrase_to_box:en": words})
+    made = run(tiny, own, tmp_path / "out.jsonl", constrain=2, max_new_tokens=96)
+    assert all(one.text.startswith(("[[", "Look, it: [[", NOT_FOUND["en"])) for one in made)
+    with pytest.raises(InputError, match="of 2 labels"):
+        run(tiny, replace(single, answers={"en": words}), tmp_path / "other.jsonl", constrain=2, max_new_tokens=96)
 
 
 def test_labels_in_words_that_no_template_has_are_refused_with_constrain(

@@ -127,6 +127,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         (b'{"id": "\\ud800"}', "not one whole JSON value"),
         (b'{"id": "\xff"}', "not UTF-8 text: byte 0xff"),
         (b'[{"id": "a"}]', "JSON array"),
+        (b'{"messages": []}', "a line of ms-swift's; `grounding convert FILE --format swift`"),
         (b'"a"', "expected `object`, got `str`"),
         (b'{"id": "a", "boxes": [[1, 2, 3, 1e999]]}', "`boxes[0][3]`: number out of range"),
     ],

@@ -107,13 +107,38 @@ def test_placeholders_and_their_lists_are_as_many_and_fill_to_the_same_words(
 
 @pytest.mark.parametrize(
     "truth",
-    [{}, 5, {"boxes": "x"}, {"task": "dance"}, {"boxes": [[5, 5, 1, 9]]}, {"categories": ["a", "b"]}, {"new": 1}],
+    [
+        "",
+        "{",
+        "{}",
+        "\ud800",
+        5,
+        {},
+        {"boxes": "x"},
+        {"task": "dance"},
+        {"boxes": [[5, 5, 1, 9]]},
+        {"categories": ["a", "b"]},
+        {"new": 1},
+    ],
 )
 def test_a_truth_that_cannot_be_costs_its_line_alone(tmp_path: Path, truth: Any) -> None:
     write_swift(tmp_path / "x.jsonl", [make(id="a", image="a.png"), make(id="b", image="a.png")])
     first, second = (json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines())
-    first["truth"] = {**first["truth"], **truth} if isinstance(truth, dict) and truth else truth
+    first["truth"] = json.dumps({**json.loads(first["truth"]), **truth}) if truth and isinstance(truth, dict) else truth
     (tmp_path / "x.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
     (source,) = open_swift(tmp_path / "x.jsonl", tmp_path, {})
     assert [sample.id for record in source.records for sample in record.samples] == ["b"]
     assert dict(source.tally.counts) == {"malformed_sample": 1}
+
+
+def test_columns_have_one_type_whatever_is_null_in_the_first_lines() -> None:
+    """A loader that takes types from the first lines must not stumble over later ones."""
+    samples = [
+        make(),
+        make(category=None, phrase=None, boxes=None),
+        make(categories=["dog"], ignore=[[0.0, 0.0, 9.0, 9.0]]),
+    ]
+    lines = [to_line(sample) for sample in samples]
+    assert {tuple((key, type(value)) for key, value in line.items()) for line in lines} == {
+        (("messages", list), ("images", list), ("objects", dict), ("truth", str))
+    }
