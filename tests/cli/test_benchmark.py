@@ -81,6 +81,27 @@ def test_predictions_are_scored_and_the_headline_is_printed(data: Path, answers:
         assert words in said
 
 
+def test_answers_of_an_earlier_call_in_the_folder_are_kept_and_told(data: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.jsonl").write_text("{}")
+    told = " ".join(run("--data", data, "--predictions", answers, "--out", out).output.split())
+    assert "is of an earlier call" in told
+    assert (out / "predictions.jsonl").read_text() == "{}"
+    (out / "predictions.jsonl").write_bytes(answers.read_bytes())
+    again = run("--data", data, "--predictions", out / "predictions.jsonl", "--out", out)
+    assert "earlier call" not in again.output
+
+
+def test_the_page_is_in_the_language_asked_for_and_holds_the_call(data: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("--data", data, "--predictions", answers, "--out", out, "--lang", "zh", "--gallery", "3")
+    assert '<html lang="zh-Hans">' in (out / "report.html").read_text("utf-8")
+    words = report(out)["command"].split()
+    assert words[:2] == ["grounding", "benchmark"] and words[words.index("--gallery") + 1] == "3"
+    assert "--seed" not in words, "it was left to its default"
+
+
 def test_scoring_needs_no_torch_and_no_images(data: Path, answers: Path, tmp_path: Path) -> None:
     call = ["benchmark", "--data", str(data), "--predictions", str(answers), "--out", str(tmp_path / "out")]
     program = (
