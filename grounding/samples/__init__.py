@@ -8,6 +8,7 @@ from grounding.samples.images import DECODING_ERRORS, image_key, image_size, ope
 from grounding.samples.jsonl import Style, open_samples, read_samples, sound, write_lines, write_samples
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
+from grounding.samples.overlap import shared_images
 from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "read_manifest",
     "read_samples",
     "resolve_image",
+    "shared_images",
     "sound",
     "to_conversation",
     "to_rgb",
