@@ -35,7 +35,7 @@ from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
 from grounding.progress import Bars, Step
-from grounding.samples import LANGUAGES, Dataset
+from grounding.samples import LANGUAGES, Dataset, shared_images
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -228,7 +228,16 @@ def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
         "not_found": whole.not_found,
         "samples_in_file": len(whole.samples),
         "limit": options["limit"],
+        **_seen_in_training(whole),
     }
+
+
+def _seen_in_training(whole: Dataset) -> dict[str, Any]:
+    """How many of its images the training set in its folder is about, where there is one: what reviewers ask first."""
+    train = whole.path.parent / "train.jsonl"
+    if not train.is_file() or train.resolve() == whole.path.resolve():
+        return {"train_file": None, "images_in_train": None}
+    return {"train_file": str(train), "images_in_train": shared_images(whole.samples, train)}
 
 
 def _command(context: click.Context) -> str:

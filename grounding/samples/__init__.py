@@ -16,6 +16,7 @@ from grounding.samples.images import (
 from grounding.samples.jsonl import Style, open_samples, read_samples, sound, write_lines, write_samples
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
+from grounding.samples.overlap import shared_images
 from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "read_manifest",
     "read_samples",
     "resolve_image",
+    "shared_images",
     "small_grey",
     "sound",
     "to_conversation",

@@ -93,6 +93,19 @@ def test_answers_of_an_earlier_call_in_the_folder_are_kept_and_told(data: Path, 
     assert "earlier call" not in again.output
 
 
+def test_whether_images_were_seen_in_training_is_said(data: Path, answers: Path, tmp_path: Path) -> None:
+    out, train = tmp_path / "out", data.parent / "train.jsonl"
+    run("--data", data, "--predictions", answers, "--out", out)
+    assert report(out)["data"]["images_in_train"] is None, "there is no training set beside it"
+    lines = data.read_text("utf-8").splitlines()
+    train.write_text("\n".join([lines[0], "no sample"]), "utf-8")
+    said = run("--data", data, "--predictions", answers, "--out", out).output
+    assert report(out)["data"]["images_in_train"] == 1 and "has seen them" in " ".join(said.split())
+    train.write_text(lines[0].replace('"image":"', '"image":"other/'), "utf-8")
+    assert "has seen them" not in run("--data", data, "--predictions", answers, "--out", out).output
+    assert report(out)["data"]["images_in_train"] == 0
+
+
 def test_the_page_is_in_the_language_asked_for_and_holds_the_call(data: Path, answers: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("--data", data, "--predictions", answers, "--out", out, "--lang", "zh", "--gallery", "3")

@@ -83,6 +83,8 @@ def warnings(report: Mapping[str, Any], lang: str = "en") -> list[str]:
     data, metrics, said = report["data"], report["metrics"], []
     if data["limit"] is not None:
         said.append(note("limit", n=data["samples"], all=data["samples_in_file"]))
+    if data.get("images_in_train"):
+        said.append(note("seen", n=data["images_in_train"], all=data["images"], file=data["train_file"]))
     if report["missing_predictions"]:
         said.append(note("missing", n=report["missing_predictions"]))
     if report["constrained_predictions"]:

@@ -80,7 +80,8 @@ def test_the_numbers_are_the_same_in_every_language(tmp_path: Path, protocol: st
 
 
 def write(out: Path, evaluation: Evaluation, lang: str) -> tuple[dict[str, Any], Elements]:
-    report = write_report(out, evaluation, image_root=out, about=ABOUT, lang=lang)
+    about = {**ABOUT, "data": {**ABOUT["data"], "train_file": "train.jsonl", "images_in_train": 3}}
+    report = write_report(out, evaluation, image_root=out, about=about, lang=lang)
     return report, Elements((out / "report.html").read_text("utf-8"))
 
 
