@@ -52,8 +52,8 @@ def test_it_needs_no_network_and_runs_nothing(plain: Path) -> None:
     (policy,) = [meta["content"] for meta in page.having("meta") if meta.get("http-equiv")]
     assert policy is not None and policy.startswith("default-src 'none'") and "script-src" not in policy
     links = [value for _, attrs in page.elements for name, value in attrs.items() if name in ("src", "href") and value]
-    assert links and all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
-    assert "prefers-color-scheme: dark" in text
+    assert links and all(link.startswith(("#", "data:image/webp;base64,")) for link in links)
+    assert "color-scheme: light dark" in text and "light-dark(" in text
 
 
 def test_every_picture_that_is_used_is_there(plain: Path) -> None:
