@@ -1,7 +1,7 @@
-"""How fast are answers scored, and in how much memory? Beside pycocotools, torchmetrics and a plain loop.
+"""How fast are answers scored, and in how much memory? Beside pycocotools, torchmetrics, supervision, a plain loop.
 
-Ours and the plain loop go from two files, the data and the answers' texts, to a file with a line a sample. COCOeval
-and torchmetrics get boxes that were read already, and nothing to write; they are given fewer of them. Each runs in a
+Ours and the plain loop go from two files, the data and the answers' texts, to a file with a line a sample. The others
+get boxes that were read already, and nothing to write; they are given fewer of them. Each runs in a
 process of its own, on one thread. Intervals, baselines and breakdowns are timed apart.
 
     python -m benchmarks.scoring [ANSWERS]
@@ -231,6 +231,26 @@ def torchmetrics_map(folder: Path) -> Callable[[], object]:
     return run
 
 
+def supervision_map(folder: Path) -> Callable[[], object]:
+    """supervision's MeanAveragePrecision on the boxes, one picture a sample."""
+    import numpy as np
+    from supervision import Detections
+    from supervision.metrics import MeanAveragePrecision
+
+    found, truth = [], []
+    for sample, answered in _read_boxes(folder):
+        category = int(sample["category"].split()[-1])
+        for target, boxes in ((truth, sample["boxes"]), (found, answered)):
+            ones = np.ones(len(boxes))
+            corners = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+            target.append(Detections(xyxy=corners, confidence=ones, class_id=np.full(len(boxes), category)))
+
+    def run() -> None:
+        MeanAveragePrecision().update(found, truth).compute()
+
+    return run
+
+
 def _measure(make: Callable[[Path], Callable[[], object]], folder: Path, pipe: Any) -> None:
     """Sends the CPU seconds of the run, without imports, and the most memory that the process had, in MiB."""
     run = make(folder)
@@ -261,6 +281,13 @@ def measured(make: Callable[[Path], Callable[[], object]], folder: Path, answers
     }
 
 
+# No dependencies of this project: what each needs, and what runs it.
+OTHERS = {
+    "torchmetrics": (("torchmetrics", "torchvision"), torchmetrics_map),
+    "supervision": (("supervision",), supervision_map),
+}
+
+
 def main(answers: int = ANSWERS) -> None:
     with tempfile.TemporaryDirectory() as name:
         many, few = Path(name) / "many", Path(name) / "few"
@@ -274,8 +301,12 @@ def main(answers: int = ANSWERS) -> None:
             "plain loop": measured(plain_loop, many, answers, 1),
             "pycocotools COCOeval, boxes only": measured(coco_eval, few, few_answers, 1),
         }
-        if find_spec("torchmetrics") and find_spec("torchvision"):  # no dependencies of this project
-            results["torchmetrics, boxes only"] = measured(torchmetrics_map, few, few_answers, 1)
+        for name, (needed, contender) in OTHERS.items():
+            absent = [package for package in needed if not find_spec(package)]
+            if absent:
+                print(f"{name}: left out, {', '.join(absent)} is not installed")
+            else:
+                results[f"{name}, boxes only"] = measured(contender, few, few_answers, 1)
     settings = {"answers": answers, "true_boxes": boxes, "classes": CLASSES}
     report("scoring", "Scoring answers", settings, results, ("numpy", "scipy", "msgspec", "pycocotools"))
 

@@ -17,6 +17,7 @@ SOURCES = sorted([*ROOT.glob("grounding/**/*.py"), *ROOT.glob("data_tools/**/*.p
 ALLOWED: dict[str, set[str]] = {
     "grounding.errors": set(),
     "grounding.processes": set(),
+    "grounding.progress": {"grounding.processes"},
     "grounding.geometry": {"grounding.errors"},
     "grounding.samples": {"grounding.errors", "grounding.geometry"},
     "grounding.settings": {"grounding.errors"},
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "grounding.labels",
         "grounding.models",
         "grounding.processes",
+        "grounding.progress",
         "grounding.tuning",
     },
     "grounding.inference": {"grounding.errors", "grounding.samples", "grounding.text", "grounding.models"},

@@ -1,29 +1,23 @@
-"""Where the answers of a benchmark come from: a model that is loaded once, or files; and the bars meanwhile.
+"""Where the answers of a benchmark come from: a model that is loaded once, or files.
 
 Knows sets of data, models by their options and predictions files; does not know how answers are scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from grounding.cli.model_options import ARITHMETIC, answer_tokens, load
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO
 from grounding.evaluation.predictions import Prediction, open_aligned
-from grounding.processes import is_first
+from grounding.progress import Step
 from grounding.samples import Dataset, open_dataset, read_dataset
 
 Given = Sequence[Prediction | None]
-Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 NO_NAME = set('/\\:="') | {"\0"}
 
 
@@ -132,7 +126,7 @@ def from_files(asked: Asked, options: Mapping[str, Any], digest: Callable[[Path]
     )
 
 
-def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Bar) -> list[Answered]:
+def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Step) -> list[Answered]:
     """Loads the model and lets it answer every set; with --with-base a second time without its adapter."""
     from grounding.evaluation.predict import check_images, fingerprint_of, predict
 
@@ -195,25 +189,3 @@ def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Bar) -> l
         },
     }
     return [answer(asked) for asked in sets]
-
-
-@contextmanager
-def bars() -> Iterator[Bar]:
-    """Makes a bar on stderr for each step, gone when it is done; nothing is drawn where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not (console.is_terminal and is_first())) as shown:
-
-        @contextmanager
-        def bar(step: str, total: int | None) -> Iterator[Callable[[int], None]]:
-            task = shown.add_task(escape(step), total=total)
-            yield lambda done: shown.advance(task, done)
-            shown.remove_task(task)
-
-        yield bar

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from grounding.cli.answers import Answered, Asked, Bar, all_sets, bars, from_files, from_model
+from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_model
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, model_options
@@ -32,7 +34,8 @@ from grounding.evaluation.gates import DROP, Gate, Judgement, judge_report
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 from grounding.processes import is_first, together
-from grounding.samples import Dataset
+from grounding.progress import Bars, Step
+from grounding.samples import LANGUAGES, Dataset, shared_images
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
@@ -61,7 +64,8 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
-@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples shown, worst first.")
+@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples with their picture.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
 @click.option("--also", multiple=True, metavar="[NAME=]FILE.jsonl", help="A set that rides along: is it forgotten?")
 @click.option("--also-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="Answers to it; same order.")
 @click.option("--also-base-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="The untuned model's.")
@@ -81,7 +85,8 @@ def command(data: Path, out: Path, **options: Any) -> None:
     gates = gates_of(options, [asked.name for asked in sets[1:]])
     baseline = None if options["baseline"] is None else _baseline(sets[0], options, gates)
     gc.freeze()  # what was imported stays: the garbage collector need not look through it for every few answers
-    with bars() as bar:
+    with Bars() as bars:
+        bar = bars.step
         if options["model"] is not None:
             with together():
                 answered = from_model(sets, options, bar)
@@ -100,6 +105,9 @@ def command(data: Path, out: Path, **options: Any) -> None:
         for name in also:
             _tell(console, reports[name], out / ALSO / name, name)
         _tell(console, reports[""], out)
+        for stale in _of_an_earlier_call(out, options):
+            told = f"{escape(str(stale))} is of an earlier call and has no part in this report."
+            console.print(f"[bold yellow]Note:[/] {told}", highlight=False)
         judged = [judge_report(gate, reports[gate.data]) for gate in gates if gate.option != DROP]
         if baseline is not None:
             judged += _against(baseline, out, [gate for gate in gates if gate.option == DROP], options, console)
@@ -107,7 +115,7 @@ def command(data: Path, out: Path, **options: Any) -> None:
 
 
 def _measure(
-    asked: Asked, answers: Answered, also: Mapping[str, Any], options: Mapping[str, Any], bar: Bar
+    asked: Asked, answers: Answered, also: Mapping[str, Any], options: Mapping[str, Any], bar: Step
 ) -> dict[str, Any]:
     """Scores the answers and writes the report folder; returns what report.json holds."""
     with bar("Scoring", None):
@@ -134,8 +142,10 @@ def _measure(
                 "settings": _plain(options),
                 "versions": _versions() if options["model"] is not None else {},
                 "also": also,
+                "command": _command(click.get_current_context()),
             },
             cards=options["gallery"],
+            lang=options["lang"],
             follow_links=options["follow_links"],
             progress=progress,
         )
@@ -194,6 +204,15 @@ def _check(options: Mapping[str, Any]) -> None:
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
 
 
+def _of_an_earlier_call(out: Path, options: Mapping[str, Any]) -> list[Path]:
+    """What a model answered into this folder before and this call did not use; it may have cost hours: it is kept."""
+    if options["model"] is not None:
+        return []
+    used = {path.resolve() for path in (options["predictions"], options["base_predictions"]) if path is not None}
+    left = (out / name for name in ("predictions.jsonl", "base_predictions.jsonl"))
+    return [path for path in left if path.exists() and path.resolve() not in used]
+
+
 def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
     """What the report says of the data."""
     path = whole.path
@@ -209,7 +228,28 @@ def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
         "not_found": whole.not_found,
         "samples_in_file": len(whole.samples),
         "limit": options["limit"],
+        **_seen_in_training(whole),
     }
+
+
+def _seen_in_training(whole: Dataset) -> dict[str, Any]:
+    """How many of its images the training set in its folder is about, where there is one: what reviewers ask first."""
+    train = whole.path.parent / "train.jsonl"
+    if not train.is_file() or train.resolve() == whole.path.resolve():
+        return {"train_file": None, "images_in_train": None}
+    return {"train_file": str(train), "images_in_train": shared_images(whole.samples, train)}
+
+
+def _command(context: click.Context) -> str:
+    """The call once more, without what was left to its default."""
+    words = ["grounding", "benchmark"]
+    for option in context.command.params:
+        assert option.name is not None
+        if context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            value = context.params[option.name]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return shlex.join(words)
 
 
 def _sha256(path: Path) -> str:

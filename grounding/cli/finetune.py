@@ -8,7 +8,8 @@ grounding finetune configs/tiny_cpu.yaml output=runs/mine
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ from grounding.processes import is_first
 from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from grounding.evaluation.predictions import Prediction
     from grounding.models.cogvlm import CogVLMProcessor
     from grounding.samples import Dataset
 
@@ -57,7 +61,8 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     settings = read_settings(config, overrides)
     from grounding.training.run import run
 
-    result = run(settings, evaluate_factory=evaluate_factory(settings), say=click.echo)
+    drawn: dict[str, Image.Image] = {}
+    result = run(settings, evaluate_factory=evaluate_factory(settings, drawn), drawn=drawn, say=click.echo)
     what = "--model" if settings.tuning.method == "full" else f"{_base_options(settings)} --adapter"
     found = ", ".join(
         f"{key.removeprefix('eval_')} {value:.4g}" for key, value in result.metrics.items() if key != "eval_score"
@@ -79,8 +84,13 @@ def _base_options(settings: FinetuneSettings) -> str:
     return shlex.join(words)
 
 
-def evaluate_factory(settings: FinetuneSettings) -> EvaluateFactory:
-    """What makes, for a run of these settings, the function that answers validation samples and scores the answers."""
+def evaluate_factory(settings: FinetuneSettings, drawn: dict[str, Image.Image] | None = None) -> EvaluateFactory:
+    """What makes, for a run of these settings, the function that answers validation samples and scores the answers.
+
+    Args:
+        drawn: gets pictures of the first answers at each evaluation, where trackers are to show them.
+    """
+    pictures = settings.evaluation.pictures if settings.training.report_to and drawn is not None and is_first() else 0
 
     def make(processor: CogVLMProcessor, dataset: Dataset, progress: Progress) -> Callable[[Any], dict[str, float]]:
         return make_evaluate(
@@ -89,6 +99,8 @@ def evaluate_factory(settings: FinetuneSettings) -> EvaluateFactory:
             batch_size=settings.evaluation.batch,
             max_new_tokens=settings.evaluation.max_new_tokens,
             progress=progress,
+            drawn=drawn,
+            pictures=pictures,
         )
 
     return make
@@ -101,6 +113,8 @@ def make_evaluate(
     batch_size: int,
     max_new_tokens: int,
     progress: Progress | None = None,
+    drawn: dict[str, Image.Image] | None = None,
+    pictures: int = 0,
 ) -> Callable[[Any], dict[str, float]]:
     """A function from a model to what it finds in the dataset's samples: rates of the report, each 0..1.
 
@@ -110,6 +124,7 @@ def make_evaluate(
         dataset: samples that ask for boxes, all of them answered.
         batch_size: prompts at once. max_new_tokens: longest answer.
         progress: is told the number of answers made since the last call.
+        drawn: gets so many `pictures` by name: the first samples with their true and answered boxes.
 
     Returns:
         `grec_50`, `acc_50`, `recall_50`, `precision_50`, `mean_iou`, `not_found_f1`, `hallucination_rate`,
@@ -150,9 +165,27 @@ def make_evaluate(
             Prediction(id=sample.id, text=given.text, scores=given.scores, finish=given.finish)
             for sample, given in zip(dataset.samples, everything, strict=True)
         ]
+        if drawn is not None:
+            drawn.clear()
+            drawn.update(_drawn(dataset, predictions, pictures))
         return _rates(score(dataset.samples, predictions, not_found=dataset.not_found))
 
     return evaluate
+
+
+def _drawn(dataset: Dataset, predictions: Sequence[Prediction], count: int) -> Iterator[tuple[str, Image.Image]]:
+    """The first samples that have an image: their names with what was asked, and their pictures."""
+    from grounding.evaluation.drawing import draw_truth_and_answer
+    from grounding.evaluation.parse import judge
+    from grounding.samples import open_image
+    from grounding.text import to_pixels
+
+    pairs = zip(dataset.samples, predictions, strict=True)
+    for sample, given in islice((pair for pair in pairs if pair[0].image is not None), count):
+        read = judge(given.text, given.finish, dataset.not_found)
+        with open_image(dataset.image_root, sample) as image:
+            answered = to_pixels(read.xyxy_grid, image.size).tolist()
+            yield f"{sample.id}: {sample.phrase}", draw_truth_and_answer(image, sample.boxes or [], answered)
 
 
 def _rates(metrics: dict[str, Any]) -> dict[str, float]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import Progress
 
 from grounding.errors import InputError, RunError
+from grounding.progress import Bars
 from grounding.samples import atomic_path
 
 if TYPE_CHECKING:
@@ -182,11 +182,8 @@ def _write(recipe: Recipe, config: CogVLMConfig, words: Path, folder: Path, shar
     from grounding.tuning.merge import merge
 
     processor = make_processor(config, load_tokenizer(words))
-    with Progress(transient=True) as bars:
-        bar = bars.add_task("merging", total=len(expected_tensors(config)))
-        merged = merge(
-            recipe, config, folder, shard_bytes=shard_bytes, device=place, progress=lambda done: bars.advance(bar, done)
-        )
+    with Bars() as bars, bars.step("merging", len(expected_tensors(config))) as progress:
+        merged = merge(recipe, config, folder, shard_bytes=shard_bytes, device=place, progress=progress)
     config.architectures = [ARCHITECTURE]
     config.grounding_merge = {
         "base": "dequantised" if recipe.quantization else "original",

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grounding.cli.model_options import PATH, answer_tokens, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
+from grounding.progress import Bars
 from grounding.samples import Lang, Sample, open_image
 from grounding.text import NOT_FOUND, REASONS, Automaton, answer_automaton, fill_prompt, load_wordings, to_pixels
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DRAWN = ".boxes"  # photo.jpg is drawn on as photo.boxes.png
 DEFAULT_MODEL = "pocket"
+FEW = 9  # questions below which no bar is shown: they are answered before one could be read
 
 
 class Asked(NamedTuple):
@@ -209,15 +210,14 @@ def _answered(
         for path in pictures
         for one in asked
     ]
-    with _bar(len(requests)) as bar:
-        task = bar.add_task("answering", total=len(requests))
+    with Bars(quiet=len(requests) < FEW) as bars, bars.step("answering", len(requests)) as progress:
         made = answer(
             loaded.model,
             loaded.processor,
             requests,
             batch_size=options["batch_size"],
             max_new_tokens=answer_tokens(options),
-            progress=lambda done: bar.advance(task, done),
+            progress=progress,
         )
         for path in pictures:
             with _open(path) as picture:
@@ -231,13 +231,6 @@ def _automaton(one: Asked, sentences: Mapping[str, str], options: Mapping[str, A
     sentence = options["not_found"] or NOT_FOUND[one.lang]
     wordings = load_wordings("phrase_to_boxes", one.lang, options["templates"])
     return answer_automaton(wordings, one.phrase, [sentence], options["max_boxes"], sentences)
-
-
-def _bar(requests: int) -> Progress:
-    """A bar on stderr for more than one batch of questions, gone when all are answered."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=requests < 9 or not console.is_terminal)
 
 
 def _row(path: Path, picture: Image.Image, one: Asked, said: Answer, sentences: Mapping[str, str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from grounding.samples import atomic_path
 
 COLOURS = ("#ff5a1f", "#12a150", "#2457d6", "#c026d3", "#d97706", "#0891b2")
 PART_OF_SIDE = 250  # a line is this part of the longer side, and at least two pixels
+SHOWN = 512  # pixels of the longer side of a picture for a tracker
 LEGIBLE = 400  # pixels of the longer side that numbers beside boxes need
 
 
@@ -41,6 +42,21 @@ def draw_boxes(
         left, top, right, bottom = pen.textbbox((x0 + 2 * line, y0 + line), str(number), font=font)
         pen.rectangle((left - line, top - line, right + line, bottom + line), fill=colour)
         pen.text((x0 + 2 * line, y0 + line), str(number), fill="white", font=font)
+    return drawn
+
+
+def draw_truth_and_answer(
+    image: Image.Image, true_px: Sequence[Sequence[float]], answered_px: Sequence[Sequence[float]], side: int = SHOWN
+) -> Image.Image:
+    """A copy of a picture with the answered boxes (orange, numbered first) and the true ones (green).
+
+    Args:
+        true_px, answered_px: xyxy_px.
+        side: pixels that the longer side is brought down to.
+    """
+    groups = [0] * len(answered_px) + [1] * len(true_px)
+    drawn = draw_boxes(image, [*answered_px, *true_px], groups)
+    drawn.thumbnail((side, side), Image.Resampling.BICUBIC)
     return drawn
 
 

@@ -13,8 +13,9 @@ from grounding.errors import InputError
 from grounding.evaluation.baselines import baselines, perfect_answers
 from grounding.evaluation.breakdowns import breakdowns, place_map
 from grounding.evaluation.intervals import check_seed
+from grounding.evaluation.match import Ints
 from grounding.evaluation.metrics import curve, histogram, metrics, outcomes
-from grounding.evaluation.mistakes import confusion, mistakes
+from grounding.evaluation.mistakes import confusion, mistaken_samples, mistakes
 from grounding.evaluation.neighbours import find_neighbours, gather_classes
 from grounding.evaluation.other_tasks import score_texts
 from grounding.evaluation.parse import Answers, judge_all
@@ -39,6 +40,7 @@ class Evaluation:
         metrics: the contract's table, `baselines` included.
         perfect: the same for the truth itself, written to the grid.
         default_metrics: the same by the default protocol, where another one was asked for.
+        mistaken: the numbers of the samples with each kind of mistake.
         breakdowns, place_map, mistakes, confusion, average_precision, calibration, other_tasks, curve, histogram: see
             the functions of these names.
     """
@@ -55,6 +57,7 @@ class Evaluation:
     breakdowns: dict[str, dict[str, Any]]
     place_map: dict[str, Any]
     mistakes: dict[str, dict[str, Any]]
+    mistaken: dict[str, Ints]
     confusion: dict[str, Any]
     average_precision: dict[str, Any]
     calibration: dict[str, Any]
@@ -113,6 +116,7 @@ def evaluate(
         breakdowns=breakdowns(scored, classes, seed=seed),
         place_map=place_map(scored, seed=seed),
         mistakes=mistakes(scored, near),
+        mistaken=mistaken_samples(scored, near),
         confusion=confusion(scored, near, classes),
         average_precision=average_precision(scored, classes, seed=seed),
         calibration=calibration(scored),

@@ -55,6 +55,12 @@ def kinds_of_mistakes(scored: Scored, near: Neighbours) -> dict[str, NDArray[np.
     }
 
 
+def mistaken_samples(scored: Scored, near: Neighbours) -> dict[str, Ints]:
+    """For each of `KINDS` the numbers of the samples in which it was made, ascending: int64[M]."""
+    kinds = kinds_of_mistakes(scored, near)
+    return {kind: np.unique(sample_of(scored, kind)[which]) for kind, which in kinds.items()}
+
+
 def mistakes(scored: Scored, near: Neighbours) -> dict[str, dict[str, Any]]:
     """For each of `KINDS`: how often, and what `f1_50` and `grec_50` would rise by if it alone were mended.
 

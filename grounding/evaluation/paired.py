@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
 from grounding.evaluation.intervals import (
+    FEW,
     RESAMPLES,
     Floats,
     Measure,
@@ -26,7 +27,7 @@ from grounding.evaluation.intervals import (
     units_of,
 )
 
-FEW_DIFFER = 10  # below this many images in which two runs differ a bootstrap of the difference is too narrow
+FEW_DIFFER = FEW  # below this many images in which two runs differ a bootstrap of the difference is too narrow
 
 
 class Paired(NamedTuple):
@@ -58,7 +59,7 @@ def differences(
 
     The interval is the 2.5 to 97.5 percentile of a bootstrap that draws images and takes both runs' answers to them, so
     that what is hard for both cancels out. Where a bootstrap says too little (about one of the two rates, by the rule
-    of `intervals.rates`; or because the runs differ in fewer than 10 images), the two rates' own intervals are put
+    of `intervals.rates`; or because the runs differ in fewer than 30 images), the two rates' own intervals are put
     together by their correlation: `difference_of_intervals`.
 
     Args:

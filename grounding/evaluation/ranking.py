@@ -31,17 +31,33 @@ GROUPS = 20  # random groups of images for the jackknife of the average precisio
 BINS = 10
 
 
-def why_no_scores(scored: Scored) -> str | None:
-    """Why the boxes cannot be ranked; None where each has a score."""
+# Why there is no ranking of boxes; `{...}` stands for numbers.
+NO_SCORES = {
+    "merged": "the protocol {protocol} merges boxes, and a merged box has no score",
+    "unfit": "{n} answers have scores that are not one for each box that was read",
+    "no_box": "no answer has a box",
+    "without": "{n} of {all} answers with boxes carry no scores",
+    "no_truth": "there is no true box to find",
+    "ignored": "every answered box lies on an ignored area",
+}
+
+
+def _absent(reason: str, **values: Any) -> dict[str, Any]:
+    """What stands in place of a measure: a sentence, and the same as a key of `NO_SCORES` with its values."""
+    return {"absent": NO_SCORES[reason].format(**values), "because": {"reason": reason, **values}}
+
+
+def why_no_scores(scored: Scored) -> dict[str, Any] | None:
+    """Why the boxes cannot be ranked, `{"absent": sentence, "because": ...}`; None where each has a score."""
     if scored.protocol.merged:
-        return f"the protocol {scored.protocol.name} merges boxes, and a merged box has no score"
+        return _absent("merged", protocol=scored.protocol.name)
     if scored.answers.unfit:
-        return f"{scored.answers.unfit} answers have scores that are not one for each box that was read"
+        return _absent("unfit", n=scored.answers.unfit)
     if not len(scored.answered):
-        return "no answer has a box"
-    without = np.unique(scored.answered_sample[np.isnan(scored.scores)]).size
+        return _absent("no_box")
+    without = int(np.unique(scored.answered_sample[np.isnan(scored.scores)]).size)
     if without:
-        return f"{without} of {np.unique(scored.answered_sample).size} answers with boxes carry no scores"
+        return _absent("without", n=without, all=int(np.unique(scored.answered_sample).size))
     return None
 
 
@@ -55,9 +71,9 @@ def average_precision(scored: Scored, classes: Classes, *, seed: int = 0) -> dic
     """
     absent = why_no_scores(scored)
     if absent is not None:
-        return {"absent": absent}
+        return absent
     if not len(scored.truth.boxes):
-        return {"absent": "there is no true box to find"}
+        return _absent("no_truth")
     evaluated = [_evaluate(scored, np.flatnonzero(classes.of_sample == number)) for number in range(len(classes.names))]
     statistics = _summary(evaluated)
     spread = _jackknife(scored, evaluated, seed)
@@ -167,13 +183,13 @@ def calibration(scored: Scored) -> dict[str, Any]:
     """
     absent = why_no_scores(scored)
     if absent is not None:
-        return {"absent": absent}
+        return absent
     counted = ~scored.left_out
     scores, hit = scored.scores[counted], scored.hit[counted].astype(np.float64)
     order = np.argsort(-scores, kind="stable")
     scores, hit = scores[order], hit[order]
     if not len(scores):
-        return {"absent": "every answered box lies on an ignored area"}
+        return _absent("ignored")
     table: dict[str, Any] = {"n": len(scores), "best_threshold": _best_threshold(scores, hit, len(scored.truth.boxes))}
     if scores.max() > 0:
         return {**table, "bins": None, "expected_error": None, "why": "scores above 0 are no log-probabilities"}

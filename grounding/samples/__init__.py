@@ -24,6 +24,7 @@ from grounding.samples.jsonl import (
 )
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
+from grounding.samples.overlap import shared_images
 from grounding.samples.sample import LANGUAGES, TASKS, Lang, Sample, Task, problems
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "read_manifest",
     "read_samples",
     "resolve_image",
+    "shared_images",
     "small_grey",
     "sound",
     "to_conversation",

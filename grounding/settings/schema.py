@@ -202,6 +202,11 @@ class TrainingSettings(Section):
     )
     workers: int = Field(default=2, ge=0, description="Processes that load images.")
     log_every: int = Field(default=10, ge=1, description="Steps between two lines of train_log.jsonl.")
+    report_to: list[Literal["tensorboard", "wandb"]] = Field(
+        default=[],
+        description="Trackers that get losses, evaluations and drawn answers too: `tensorboard` (files in the run "
+        "folder), `wandb` (WANDB_MODE=offline keeps it local); each an optional package.",
+    )
 
 
 class EvaluationSettings(Section):
@@ -217,6 +222,9 @@ class EvaluationSettings(Section):
     )
     batch: int = Field(default=4, ge=1, description="Prompts evaluated at once.")
     max_new_tokens: int = Field(default=256, ge=1, description="Longest answer generated.")
+    pictures: int = Field(
+        default=12, ge=0, description="Answered samples drawn for the trackers at each evaluation (training.report_to)."
+    )
     patience: int = Field(default=3, ge=0, description="Stop after so many evaluations without a better one; 0: never.")
     keep_checkpoints: int = Field(default=2, ge=1, description="Newest checkpoints kept; the best is kept besides.")
 
@@ -243,6 +251,8 @@ MAY_CHANGE_ON_RESUME = (
     "training.gradient_checkpointing",
     "training.workers",
     "training.log_every",
+    "training.report_to",
+    "evaluation.pictures",
     "evaluation.batch",
     "evaluation.keep_checkpoints",
 )

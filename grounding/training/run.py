@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from grounding.errors import RunError
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.quantization import say_quantized
+from grounding.progress import Bars
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
 from grounding.training.build import (
@@ -34,7 +35,7 @@ from grounding.training.build import (
     with_revision,
     with_row_budget,
 )
-from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar, progress_bars
+from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar
 from grounding.training.checks import check_data
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
@@ -45,6 +46,7 @@ from grounding.training.run_folder import RunFolder, open_run, start_run
 from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
+from grounding.training.tracking import Pictures, check_trackers, trackers
 from grounding.training.trainer import Evaluate, GroundingTrainer
 
 # From the processor, validation samples, and what is told how many of them were answered since the last call, to a
@@ -73,12 +75,14 @@ def run(
     settings: FinetuneSettings,
     *,
     evaluate_factory: EvaluateFactory | None = None,
+    drawn: Pictures | None = None,
     say: Callable[[str], None] = print,
 ) -> RunResult:
     """Train as the settings say, or go on with a stopped run in the same folder.
 
     Args:
         evaluate_factory: is given the processor and a seeded draw of the validation samples that ask for boxes.
+        drawn: what the function that it makes has drawn last, by name, for the trackers.
         say: where sentences for the user go, on the first process.
 
     Raises:
@@ -90,6 +94,7 @@ def run(
     transformers_logging.disable_progress_bar()
     arguments = training_arguments(settings)
     check_launcher(settings)
+    check_trackers(settings.training.report_to)
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
@@ -108,7 +113,7 @@ def run(
     pack_tokens = settings.training.pack_tokens if settings.training.pack else None
     if settings.model.quantization != "none":
         say(say_quantized(model))
-    with progress_bars() as bars:
+    with Bars(transient=False) as bars:
         if first:
             everything = [*train, *val]
             total = sum(len(data.samples) for data in everything)
@@ -165,7 +170,11 @@ def run(
             keep=settings.evaluation.keep_checkpoints,
             optimizer=make_optimizer(model, settings),
             label_weights=label_weights(settings, processor),
-            callbacks=[timetable, LogFile(folder), *([ProgressBar(bars)] if first else [])],
+            callbacks=[
+                *(timetable, LogFile(folder)),
+                *trackers(settings.training.report_to, folder, {} if drawn is None else drawn),
+                *([ProgressBar(bars)] if first else []),
+            ],
         )
         if first:
             start_run(folder, settings)

@@ -81,6 +81,40 @@ def test_predictions_are_scored_and_the_headline_is_printed(data: Path, answers:
         assert words in said
 
 
+def test_answers_of_an_earlier_call_in_the_folder_are_kept_and_told(data: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.jsonl").write_text("{}")
+    told = " ".join(run("--data", data, "--predictions", answers, "--out", out).output.split())
+    assert "is of an earlier call" in told
+    assert (out / "predictions.jsonl").read_text() == "{}"
+    (out / "predictions.jsonl").write_bytes(answers.read_bytes())
+    again = run("--data", data, "--predictions", out / "predictions.jsonl", "--out", out)
+    assert "earlier call" not in again.output
+
+
+def test_whether_images_were_seen_in_training_is_said(data: Path, answers: Path, tmp_path: Path) -> None:
+    out, train = tmp_path / "out", data.parent / "train.jsonl"
+    run("--data", data, "--predictions", answers, "--out", out)
+    assert report(out)["data"]["images_in_train"] is None, "there is no training set beside it"
+    lines = data.read_text("utf-8").splitlines()
+    train.write_text("\n".join([lines[0], "no sample"]), "utf-8")
+    said = run("--data", data, "--predictions", answers, "--out", out).output
+    assert report(out)["data"]["images_in_train"] == 1 and "has seen them" in " ".join(said.split())
+    train.write_text(lines[0].replace('"image":"', '"image":"other/'), "utf-8")
+    assert "has seen them" not in run("--data", data, "--predictions", answers, "--out", out).output
+    assert report(out)["data"]["images_in_train"] == 0
+
+
+def test_the_page_is_in_the_language_asked_for_and_holds_the_call(data: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("--data", data, "--predictions", answers, "--out", out, "--lang", "zh", "--gallery", "3")
+    assert '<html lang="zh-Hans">' in (out / "report.html").read_text("utf-8")
+    words = report(out)["command"].split()
+    assert words[:2] == ["grounding", "benchmark"] and words[words.index("--gallery") + 1] == "3"
+    assert "--seed" not in words, "it was left to its default"
+
+
 def test_scoring_needs_no_torch_and_no_images(data: Path, answers: Path, tmp_path: Path) -> None:
     call = ["benchmark", "--data", str(data), "--predictions", str(answers), "--out", str(tmp_path / "out")]
     program = (

@@ -91,7 +91,7 @@ def test_the_page_stands_alone_and_holds_both_runs(walked: tuple[Path, Result, R
         "grounding finetune",
     ):
         assert words in page
-    assert page.count("<article") >= 10 and "data:image/jpeg;base64" in page
+    assert page.count("<article") >= 10 and "data:image/webp;base64" in page
     for data in DATA:
         for name in HEADINGS:
             assert (out / f"reports/{name}-{data}/report.html").is_file()

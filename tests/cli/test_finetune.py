@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from grounding.cli.finetune import make_evaluate
 from grounding.cli.main import group
@@ -148,6 +149,18 @@ def test_wrong_answers_score_what_they_are(
     assert found["grec_50"] == 0.5
     assert found["unparsable_rate"] == 0.25
     assert found["acc_50"] == 0.5
+
+
+def test_answers_are_drawn_for_trackers(
+    data: Path, processor: CogVLMProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = read_dataset(data / "train.jsonl")
+    texts = [dataset.samples[0].label, "gibberish", "[[1,2]]", "[[100,100,900,900]]"]
+    monkeypatch.setattr("grounding.inference.engine.answer", lambda *_, **__: (Answer(text, "eos") for text in texts))
+    drawn: dict[str, Image.Image] = {"of an evaluation before": Image.new("RGB", (1, 1))}
+    make_evaluate(processor, dataset, batch_size=3, max_new_tokens=9, drawn=drawn, pictures=3)("model")
+    assert list(drawn) == [f"{sample.id}: {sample.phrase}" for sample in dataset.samples[:3]]
+    assert all(picture.size == (40, 30) for picture in drawn.values())
 
 
 def test_memory_used_up_while_answering_names_the_setting(

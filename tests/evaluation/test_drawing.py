@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from grounding.errors import InputError
-from grounding.evaluation.drawing import check_drawable, draw_boxes, enlarged, save_picture
+from grounding.evaluation.drawing import check_drawable, draw_boxes, draw_truth_and_answer, enlarged, save_picture
 
 
 def test_only_the_copy_is_drawn_on() -> None:
@@ -45,3 +45,11 @@ def test_the_suffix_says_the_format(tmp_path: Path) -> None:
     for name in ("c.txt", "d"):
         with pytest.raises(InputError, match=r"\.png"):
             check_drawable(tmp_path / name)
+
+
+def test_truth_and_answers_differ_in_colour_and_the_picture_is_made_small() -> None:
+    drawn = draw_truth_and_answer(Image.new("RGB", (1024, 512)), [[100, 100, 300, 300]], [[600, 100, 900, 400]])
+    assert drawn.size == (512, 256)
+    green, orange = drawn.getpixel((50, 110)), drawn.getpixel((449, 150))
+    assert isinstance(green, tuple) and isinstance(orange, tuple)
+    assert green[1] > green[0] and orange[0] > orange[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,10 @@ class Changes:
 
     @property
     def most_changed(self) -> list[int]:
-        """All samples whose text changed: those gained and lost first, then by how much their quality changed."""
-        flipped = (self.gained | self.lost).astype(np.float64)
-        return _ordered(np.flatnonzero(self.reworded), -np.abs(self.worth) - 2 * flipped)
+        """All samples whose text changed: those gained and lost by turns, then the others by how much they changed."""
+        by_turns = [number for pair in zip_longest(self.worse, self.better) for number in pair if number is not None]
+        others = np.flatnonzero(self.reworded & ~self.gained & ~self.lost)
+        return [*by_turns, *_ordered(others, -np.abs(self.worth))]
 
 
 def changes_of(base: Answered, other: Answered) -> Changes:

@@ -16,6 +16,8 @@ from grounding.evaluation.comparison.numbers import Answered
 from grounding.evaluation.comparison.runs import Run, notes, settings_that_differ
 from grounding.evaluation.intervals import FEW, RESAMPLES, check_seed
 from grounding.evaluation.paired import FEW_DIFFER
+from grounding.evaluation.parse import STATUSES
+from grounding.evaluation.ranking import STATISTICS
 from grounding.evaluation.report.headline import pick
 
 SAME = 1e-9  # two ways of adding up the same numbers
@@ -58,6 +60,8 @@ def compare(runs: Sequence[Run], *, seed: int = 0) -> Comparison:
         "breakdowns": numbers.breakdowns(measured, seed=seed) if asked else {},
         "mistakes": numbers.mistakes(measured, seed=seed) if asked else {},
         "found_by_both": [numbers.found_by_both(base, other, seed=seed) for other in others] if asked else [],
+        "statuses": {name: [int((one.scored.status == name).sum()) for one in measured] for name in STATUSES},
+        "average_precision": _average_precision(runs),
         "changes": [told(base, other, change) for other, change in zip(others, changes, strict=True)],
         "other_tasks": numbers.other_tasks(runs, seed=seed),
         "intervals": {"level": 0.95, "resamples": RESAMPLES, "wilson_below": FEW, "few_differ_below": FEW_DIFFER},
@@ -76,6 +80,13 @@ def _about(run: Run) -> dict[str, Any]:
         "dialect": run.dialect,
         "made": run.report.get("made"),
     }
+
+
+def _average_precision(runs: Sequence[Run]) -> dict[str, list[Any]] | None:
+    """The reports' own average precisions with their own intervals, where all runs have scores; they are not paired."""
+    tables = [run.report.get("average_precision", {}) for run in runs]
+    names = [name for name in STATISTICS[:3] if all(name in table for table in tables)]
+    return {name: [table[name] for table in tables] for name in names} or None
 
 
 def _measured_otherwise(one: Answered, seed: int) -> list[str]:

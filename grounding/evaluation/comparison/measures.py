@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from grounding.evaluation.ranking import STATISTICS
 from grounding.evaluation.report.headline import HEADLINE
+from grounding.evaluation.report.words import words_in
 
 
 class Compared(NamedTuple):
@@ -20,8 +21,16 @@ class Compared(NamedTuple):
     less_is_better: bool
 
 
+_WORDS = words_in("en")
+
+
+def _compared(key: str, less_is_better: bool) -> Compared:
+    name, meaning = _WORDS["measures"][key]
+    return Compared(key, name, meaning, less_is_better)
+
+
 GROUPS: tuple[tuple[str, tuple[Compared, ...]], ...] = tuple(
-    (heading, tuple(Compared(*entry) for entry in entries)) for heading, entries in HEADLINE
+    (_WORDS["groups"][group], tuple(_compared(*entry) for entry in entries)) for group, entries in HEADLINE
 )
 COMPARED: dict[str, Compared] = {one.key: one for _, some in GROUPS for one in some}
 

@@ -120,9 +120,10 @@ def in_order_of(base: Run, other: Run) -> Run:
         )
     place = {sample.id: number for number, sample in enumerate(other.samples)}
     order = [place[sample.id] for sample in base.samples]
+    asked = zip(base.samples, (other.samples[number] for number in order), strict=True)
     return replace(
         other,
-        samples=[other.samples[number] for number in order],
+        samples=[one if one == two else two for one, two in asked],  # equal ones, which most are, are kept once
         predictions=[other.predictions[number] for number in order],
     )
 

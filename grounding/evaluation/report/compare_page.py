@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from grounding.evaluation.breakdowns import BREAKDOWNS
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.comparison.measures import COMPARED, GROUPS, TESTED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -19,18 +20,13 @@ from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.compare_cards import CompareCard
 from grounding.evaluation.report.headline import TILES
-from grounding.evaluation.report.page import BY_BOX, PART_COLUMNS, SHORT_NAMES, SIZE_WORDS, template
+from grounding.evaluation.report.page import BY_BOX, part_name, template
+from grounding.evaluation.report.words import words_in
 from grounding.page import layout
 from grounding.page.thumbnails import Thumbnails
 
-PART_HEADINGS = {
-    "class": "By class",
-    "size": "By size of the true box",
-    "aspect": "By width to height of the true box",
-    "targets": "By number of true boxes",
-    "lang": "By language",
-    "task": "By task",
-}
+PER_QUESTION = (*TESTED, "f1_50", "mean_iou")
+PER_BOX = ("acc_50", "recall_50", "mean_iou")
 OF_OTHER_SETS = ("acc_50", "grec_50")  # the tile of a set that rode along: the first that counts something
 
 Group = tuple[str, Comparison]
@@ -137,16 +133,16 @@ def headline_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The breakdowns that say something: classes, sizes and shapes always, the others where there are several."""
-    made = []
-    for kind, heading in PART_HEADINGS.items():
+    made, words = [], words_in("en")
+    for kind in BREAKDOWNS:
         parts = table["breakdowns"].get(kind, {})
         if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
             continue
-        keys = [key for key in PART_COLUMNS[kind] if any(key in part["measures"] for part in parts.values())]
-        keys = [key for key in keys if key in TESTED] + [key for key in keys if key not in TESTED]
+        wanted = PER_BOX if kind in BY_BOX else PER_QUESTION
+        keys = [key for key in wanted if any(key in part["measures"] for part in parts.values())]
         rows = [
             {
-                "name": SIZE_WORDS[name] if kind == "size" else name,
+                "name": part_name(kind, name, words),
                 "part": part,
                 "cells": [_cells(part["measures"][key], key) if key in part["measures"] else [] for key in keys],
             }
@@ -154,8 +150,10 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         if kind == "class":
             rows.sort(key=lambda row: -row["part"]["n"])
-        columns = [{"name": SHORT_NAMES[key], "tested": key in TESTED} for key in keys]
-        made.append({"kind": kind, "heading": heading, "columns": columns, "rows": rows, "by_box": kind in BY_BOX})
+        columns = [{"name": words["short"][key], "tested": key in TESTED} for key in keys]
+        made.append(
+            {"kind": kind, "heading": words["parts"][kind], "columns": columns, "rows": rows, "by_box": kind in BY_BOX}
+        )
     return made
 
 

@@ -19,8 +19,8 @@ from grounding.evaluation.report.markdown import comparison_markdown
 from grounding.samples import write_json_atomic, write_text_atomic
 
 GALLERY = (
-    "The {shown} answers that changed most, those gained or lost first; of {reworded} with another text. Both are "
-    "answers to the same question about the same picture."
+    "{shown} of the {reworded} answers with another text: those lost and gained by turns, the largest change first, "
+    "then the others. A sample's quality is the F1 of its boxes with IoU in place of hits; absent, right or wrong."
 )
 
 

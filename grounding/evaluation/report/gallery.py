@@ -1,4 +1,4 @@
-"""The cards of the gallery: a picture with true and answered boxes, the question and the answer, worst first.
+"""Which samples the page lists and which of them get their picture.
 
 Knows an evaluation and where images lie; does not know the page's layout.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from grounding.evaluation.evaluate import Evaluation
-from grounding.evaluation.report.rows import DIGITS, rows_of
-from grounding.page.thumbnails import Shape, Thumbnails, add_thumbnail, box_shape
-from grounding.samples import Sample
+from grounding.evaluation.match import Ints
+from grounding.evaluation.report.rows import DIGITS
+from grounding.page.thumbnails import Thumbnails, add_thumbnail, thumbnail_key
+from grounding.samples import pick
+
+LISTED = 20_000  # samples on the page
 
 # Outcomes from worst to best, to order cards of equal quality.
 SEVERITY = (
@@ -32,17 +34,21 @@ SEVERITY = (
 
 
 @dataclass(frozen=True)
-class Card:
-    """One sample as shown. `picture` is the key of its thumbnail; None where there is none, and `lack` says why."""
+class Gallery:
+    """The samples listed, worst first.
 
-    sample: Sample
-    row: dict[str, Any]
-    shapes: tuple[Shape, ...]
-    picture: str | None
-    lack: str | None
+    Args:
+        places: int64[L], their places among the samples that ask for boxes.
+        pictures: the key of the thumbnail of each; None where there is none.
+        thumbnails: of the listed samples.
+    """
+
+    places: Ints
+    pictures: list[str | None]
+    thumbnails: Thumbnails
 
 
-def make_cards(
+def make_gallery(
     evaluation: Evaluation,
     image_root: Path,
     folder: Path,
@@ -50,35 +56,38 @@ def make_cards(
     most: int,
     follow_links: bool = False,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[Card], Thumbnails]:
-    """The worst samples first, at most so many, and their thumbnails.
+) -> Gallery:
+    """Lists the samples and makes thumbnails for so many of them, and for all others about the same images.
 
+    Where not all can be listed or pictured, half of them are the worst, the others an even draw of the rest by quality.
     An image that is missing or broken is no error here: its boxes are shown on an empty frame, and it is named.
 
     Args:
         image_root: folder of the images.
         folder: of the report; thumbnails that do not go into the page are written below it.
-        progress: called with 1 for each card.
+        most: samples that get a picture.
+        progress: called with 1 for each of these.
     """
     severity = np.array([SEVERITY.index(outcome) for outcome in evaluation.outcome], dtype=np.int64)
-    order = np.lexsort((severity, np.round(evaluation.scored.quality, DIGITS)))[:most].tolist()
+    order = np.lexsort((severity, np.round(evaluation.scored.quality, DIGITS)))
+    listed = order[np.sort(worst_and_others(len(order), LISTED))]
+    samples = pick(evaluation.scored.truth.samples, listed.tolist())
     thumbnails = Thumbnails()
-    cards = []
-    for number, (sample, row) in zip(order, rows_of(evaluation, order), strict=True):
-        key, lack = add_thumbnail(sample, image_root, folder, thumbnails, follow_links)
-        cards.append(Card(sample, row, _shapes(evaluation, number, row), key, lack))
+    pictured = worst_and_others(len(listed), most)
+    for sample in pick(samples, pictured.tolist()):
+        add_thumbnail(sample, image_root, folder, thumbnails, follow_links)
         if progress:
             progress(1)
-    return cards, thumbnails
+    keys = (thumbnail_key(sample) for sample in samples)
+    return Gallery(listed, [key if key in thumbnails.sizes else None for key in keys], thumbnails)
 
 
-def _shapes(evaluation: Evaluation, number: int, row: dict[str, Any]) -> tuple[Shape, ...]:
-    scored = evaluation.scored
-    first = int(np.searchsorted(scored.truth.box_sample, number))
-    found = scored.found[first : first + len(row["true_px"])]
-    shapes = [box_shape(box, "ignore") for box in row["ignore_px"]]
-    shapes += [box_shape(box, "true", alone=not hit) for box, hit in zip(row["true_px"], found, strict=True)]
-    for box, matched, left_out in zip(row["boxes_px"], row["matched"], row["left_out"], strict=True):
-        hit = matched is not None and bool(found[matched])
-        shapes.append(box_shape(box, "answered", alone=not hit, left_out=left_out))
-    return tuple(shapes)
+def worst_and_others(count: int, most: int) -> Ints:
+    """At most so many numbers below `count`: by turns the lowest that is left and one of an even draw of the others."""
+    if count <= most:
+        return np.arange(count)
+    worst = -(-most // 2)
+    others = worst + (np.arange(most - worst) * (count - worst)) // max(1, most - worst)
+    chosen = np.empty(most, dtype=np.int64)
+    chosen[::2], chosen[1::2] = np.arange(worst), others
+    return chosen

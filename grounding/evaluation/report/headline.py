@@ -8,87 +8,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grounding.evaluation.report.words import say, words_in
 from grounding.page.layout import thousands
 
-# (key in the metrics, name, what it means, whether less is better), in groups with a heading.
-HEADLINE: tuple[tuple[str, tuple[tuple[str, str, str, bool], ...]], ...] = (
+# Groups of measures and, of each, the key in the metrics and whether less is better; `words` has their names.
+HEADLINE: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...] = (
+    ("answers", (("grec_50", False),)),
+    ("single", (("acc_50", False), ("acc_75", False), ("acc_90", False), ("acc_50_95", False))),
     (
-        "Whole answers",
-        (("grec_50", "Fully right", "every true box found, none too many; absent: answered not found", False),),
-    ),
-    (
-        "One object asked for",
+        "boxes",
         (
-            ("acc_50", "Accuracy at IoU 0.5", "the answer's first box reaches IoU 0.5", False),
-            ("acc_75", "Accuracy at IoU 0.75", "the same at 0.75", False),
-            ("acc_90", "Accuracy at IoU 0.9", "the same at 0.9", False),
-            ("acc_50_95", "Accuracy, 0.5 to 0.95", "mean of that over ten thresholds", False),
+            *(("mean_iou", False), ("median_iou", False), ("of_ceiling", False)),
+            *(("precision_50", False), ("recall_50", False), ("f1_50", False)),
         ),
     ),
+    ("counting", (("counting.exact", False), ("duplicates.rate", True), ("runaway.rate", True))),
     (
-        "Boxes",
+        "absence",
         (
-            ("mean_iou", "Mean IoU", "of each true box with the box matched to it; 0 where none is", False),
-            ("median_iou", "Median IoU", "the middle one of these IoUs", False),
-            ("of_ceiling", "IoU of what the grid allows", "sum of these IoUs over that of a perfect answer", False),
-            ("precision_50", "Precision", "of the answered boxes, those on a true one", False),
-            ("recall_50", "Recall", "of the true boxes, those found", False),
-            ("f1_50", "F1", "both at once", False),
+            *(("not_found.precision", False), ("not_found.recall", False), ("not_found.f1", False)),
+            *(("hallucination_rate", True), ("miss_rate", True), ("t_acc", False)),
         ),
     ),
-    (
-        "How many boxes",
-        (
-            ("counting.exact", "Counted right", "as many boxes as there are; absent: not found", False),
-            ("duplicates.rate", "Duplicates", "of the answered boxes, those on a true box found already", True),
-            ("runaway.rate", "Ran away", "more than 20 boxes beyond the true ones", True),
-        ),
-    ),
-    (
-        "Absence",
-        (
-            (
-                "not_found.precision",
-                "Not found: precision",
-                "of the answers \u201cnot found\u201d, those that are true",
-                False,
-            ),
-            (
-                "not_found.recall",
-                "Not found: recall",
-                "of the absent objects, those answered \u201cnot found\u201d",
-                False,
-            ),
-            ("not_found.f1", "Not found: F1", "both at once", False),
-            ("hallucination_rate", "Invented", "absent, but answered with boxes", True),
-            ("miss_rate", "Missed", "present, but answered \u201cnot found\u201d", True),
-            ("t_acc", "Tried (T-acc.)", "present, and answered with a box", False),
-        ),
-    ),
-    (
-        "Form of the answers",
-        (
-            ("unparsable.rate", "Unparsable", "neither boxes nor the not-found sentence", True),
-            ("cut_off.rate", "Cut off", "ended by the token budget before one complete box", True),
-        ),
-    ),
+    ("form", (("unparsable.rate", True), ("cut_off.rate", True))),
 )
 TILES = ("grec_50", "acc_50", "f1_50", "not_found.f1")
 
-PERFECT = "perfect answer"
-BASELINE_NAMES = {
-    "constant_best_box": "constant box",
-    "always_not_found": "always \u201cnot found\u201d",
-    "untuned_base": "untuned base",
+_COLUMNS = words_in("en")["columns"]
+PERFECT: str = _COLUMNS["perfect"]
+BASELINE_NAMES: dict[str, str] = {
+    name: _COLUMNS[name] for name in ("constant_best_box", "always_not_found", "untuned_base")
 }
 
 
-def headline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def headline_rows(report: Mapping[str, Any], lang: str = "en") -> list[dict[str, Any]]:
     """The headline table: groups of rows, each with the model's rate and those that stand beside it."""
+    words, tables = words_in(lang), beside(report, lang)
     groups = []
-    for heading, entries in HEADLINE:
+    for group, entries in HEADLINE:
         rows = []
-        for key, name, meaning, less_is_better in entries:
+        for key, less_is_better in entries:
+            name, meaning = words["measures"][key]
             rows.append(
                 {
                     "key": key,
@@ -96,56 +56,54 @@ def headline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "meaning": meaning,
                     "less_is_better": less_is_better,
                     "rate": pick(report["metrics"], key),
-                    "beside": {column: pick(table, key) for column, table in beside(report).items()},
+                    "beside": {column: pick(table, key) for column, table in tables.items()},
                 }
             )
-        groups.append({"heading": heading, "rows": rows})
+        groups.append({"heading": words["groups"][group], "rows": rows})
     return groups
 
 
-def beside(report: Mapping[str, Any]) -> dict[str, Any]:
+def beside(report: Mapping[str, Any], lang: str = "en") -> dict[str, Any]:
     """The tables whose rates stand beside the model's, by the name of their column."""
-    tables = {BASELINE_NAMES[name]: table for name, table in report["metrics"]["baselines"].items()}
+    names = words_in(lang)["columns"]
+    tables = {names[name]: table for name, table in report["metrics"]["baselines"].items()}
     if report["default_metrics"] is not None:
-        tables = {"default protocol": report["default_metrics"], **tables}
-    return {PERFECT: report["perfect_answers"], **tables}
+        tables = {names["default"]: report["default_metrics"], **tables}
+    return {names["perfect"]: report["perfect_answers"], **tables}
 
 
-def warnings(report: Mapping[str, Any]) -> list[str]:
+def warnings(report: Mapping[str, Any], lang: str = "en") -> list[str]:
     """What a reader must know before believing a number."""
-    data, said = report["data"], []
+    words = words_in(lang)
+
+    def note(key: str, **values: object) -> str:
+        shown = {name: thousands(value) if isinstance(value, int) else value for name, value in values.items()}
+        return say(words, "notes", key, **shown)
+
+    data, metrics, said = report["data"], report["metrics"], []
     if data["limit"] is not None:
-        said.append(
-            f"Only the first {thousands(data['samples'])} of {thousands(data['samples_in_file'])} samples were "
-            "measured (--limit). This is a trial run, not a benchmark."
-        )
-    missing = report["missing_predictions"]
-    if missing:
-        said.append(f"{thousands(missing)} samples have no prediction; they count as unparsable, or as wrong words.")
-    constrained = report["constrained_predictions"]
-    if constrained:
-        said.append(
-            f"{thousands(constrained)} answers were constrained (--constrain): nothing that cannot be read could be "
-            "said, so the share of unparsable answers tells nothing about the model."
-        )
+        said.append(note("limit", n=data["samples"], all=data["samples_in_file"]))
+    if data.get("images_in_train"):
+        said.append(note("seen", n=data["images_in_train"], all=data["images"], file=data["train_file"]))
+    if report["missing_predictions"]:
+        said.append(note("missing", n=report["missing_predictions"]))
+    if report["constrained_predictions"]:
+        said.append(note("constrained", n=report["constrained_predictions"]))
     said += report.get("answers", {}).get("warnings", [])
     dialect = report.get("dialect", {"name": "cogvlm"})
     if dialect["name"] != "cogvlm":
-        said.append(f"The answers were read as {dialect['name']} writes boxes: {dialect['form']}.")
-    if report["protocol"]["name"] != "default":
-        changes = " ".join(report["protocol"]["changes"])
-        said.append(f"Measured by the protocol \u201c{report['protocol']['name']}\u201d. {changes}")
-    refused = report["metrics"]["refused_parts"]
+        said.append(note("dialect", **dialect))
+    protocol = report["protocol"]["name"]
+    if protocol != "default":
+        said.append(note("protocol", name=protocol, changes=" ".join(words["protocols"][protocol])))
+    refused = metrics["refused_parts"]
     if refused["n"]:
         reasons = ", ".join(f"{reason} {thousands(n)}" for reason, n in refused["by_reason"].items())
-        said.append(
-            f"{thousands(refused['samples'])} answers with boxes also hold unreadable parts, "
-            f"{thousands(refused['n'])} in all ({reasons}). Those count neither as boxes nor as errors."
-        )
-    if 0 < report["metrics"]["n"] < 100:
-        said.append(f"Only {report['metrics']['n']} samples: mind the width of the intervals.")
-    if not report["metrics"]["n"]:
-        said.append("No sample asks for boxes; only answers in words were scored.")
+        said.append(note("refused", n=refused["n"], samples=refused["samples"], reasons=reasons))
+    if 0 < metrics["n"] < 100:
+        said.append(note("few", n=metrics["n"]))
+    if not metrics["n"]:
+        said.append(note("none"))
     return said
 
 

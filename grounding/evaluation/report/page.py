@@ -1,26 +1,24 @@
-"""The page report.html: which numbers stand where, and in what words. Layout and colours are in `templates`.
+"""The page report.html: which numbers stand where. Layout and colours are in `templates`, what is said is in `words`.
 
-Knows the report as written to report.json, and cards; does not measure anything. Everything that came from a user or a
-model is escaped by the template engine.
+Knows the report as written to report.json, and what is listed; does not measure anything. Everything that came from a
+user or a model is escaped by the template engine, or is text in a block of JSON that the page's script shows as text.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from grounding.evaluation.breakdowns import MEDIUM_BELOW, SMALL_BELOW
-from grounding.evaluation.metrics import OUTCOMES
-from grounding.evaluation.parse import MISSING
-from grounding.evaluation.report.analysis import analysis
-from grounding.evaluation.report.gallery import Card
+from grounding.evaluation.intervals import FEW
+from grounding.evaluation.report.analysis import analysis, gallery_filter, worst_mistake
 from grounding.evaluation.report.headline import (
-    PERFECT,
     TILES,
     beside,
     between,
@@ -33,113 +31,148 @@ from grounding.evaluation.report.headline import (
     warnings,
 )
 from grounding.evaluation.report.plots import accuracy_by_threshold, iou_histogram
+from grounding.evaluation.report.words import Words, say, words_in
 from grounding.page import layout
+from grounding.page.layout import thousands
 from grounding.page.thumbnails import FILES, Thumbnails
-from grounding.text import REASONS
 
-REASON_WORDS = {**REASONS, MISSING: "the predictions file has no answer for it"}
-PART_COLUMNS = {
-    "class": ("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50", "not_found.recall", "miss_rate"),
-    "size": ("recall_50", "mean_iou", "acc_50", "grid_ceiling"),
-    "lang": ("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50", "not_found.recall", "miss_rate"),
-}
-PART_COLUMNS["task"] = PART_COLUMNS["targets"] = PART_COLUMNS["lang"]
-PART_COLUMNS["aspect"] = PART_COLUMNS["size"]
+_OF_QUESTIONS = (
+    *("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50"),
+    *("not_found.recall", "miss_rate"),
+)
+_OF_BOXES = ("recall_50", "mean_iou", "acc_50", "grid_ceiling")
 BY_BOX = ("size", "aspect")
-SHORT_NAMES = {
-    "grec_50": "fully right",
-    "acc_50": "acc. 0.5",
-    "mean_iou": "mean IoU",
-    "precision_50": "precision",
-    "recall_50": "recall",
-    "f1_50": "F1",
-    "not_found.recall": "rejected",
-    "miss_rate": "missed \u2193",
-    "grid_ceiling": "grid ceiling",
+PART_COLUMNS = {
+    kind: _OF_BOXES if kind in BY_BOX else _OF_QUESTIONS
+    for kind in ("class", "size", "aspect", "targets", "lang", "task")
 }
-SIZE_WORDS = {
-    "small": f"small, below {SMALL_BELOW:.0f}\u00b2 px",
-    "medium": f"medium, below {MEDIUM_BELOW:.0f}\u00b2 px",
-    "large": f"large, {MEDIUM_BELOW:.0f}\u00b2 px and more",
-}
+FILTERS = ("class", "size", "lang", "task")  # breakdowns that the gallery can be filtered by
+LINES = (("ceiling", "--ceiling"), ("recall", "--second"), ("accuracy", "--accent"))  # of the curve, and their colours
+TEXT_MEASURES = ("exact_match", "token_f1", "presence_accuracy", "class_named")
+SIZE_MARK = "<!--size-->"  # where the page's own size is put in; no text of others can hold it, they are escaped
 
 
-def render_page(report: Mapping[str, Any], cards: Sequence[Card], thumbnails: Thumbnails) -> str:
+def render_page(
+    report: Mapping[str, Any], listing: Mapping[str, Any], thumbnails: Thumbnails, *, lang: str = "en"
+) -> str:
     """The whole page as one HTML text.
 
     Args:
         report: as written to report.json.
-        cards: worst first.
+        listing: the samples for the gallery, as `listing.listing` makes it.
         thumbnails: those inside go into the page, the others are named.
+        lang: of the page's words, one of `samples.LANGUAGES`.
     """
-    script = layout.packaged(__package__, "report.js")
+    words, script = words_in(lang), layout.packaged(__package__, "report.js")
     # Only this script runs, whatever a phrase or an answer may hold.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    keys = {key: number for number, key in enumerate([*thumbnails.inside, *thumbnails.beside])}
-    return template("report.html.j2").render(
+    headline = headline_rows(report, lang)
+    outcomes = [{"name": name, "words": words["outcomes"][name], "n": n} for name, n in report["outcomes"].items()]
+    page = template("report.html.j2").render(
         report=report,
         metrics=report["metrics"],
-        headline=headline_rows(report),
-        tiles=[row for group in headline_rows(report) for row in group["rows"] if row["key"] in TILES],
-        columns=list(beside(report)),
-        PERFECT=PERFECT,
-        parts=part_tables(report),
+        words=words,
+        headline=headline,
+        tiles=[row for key in TILES for group in headline for row in group["rows"] if row["key"] == key],
+        columns=list(beside(report, lang)),
+        PERFECT=words["columns"]["perfect"],
+        parts=part_tables(report, words),
         analysis=analysis(report),
-        outcomes=[{"name": name, "words": OUTCOMES[name], "n": n} for name, n in report["outcomes"].items() if n],
-        outcome_words=OUTCOMES,
-        reason_words=REASON_WORDS,
-        warnings=warnings(report),
-        histogram=iou_histogram(report["histogram"]) if report["metrics"]["mean_iou"]["n"] else None,
-        curve=accuracy_by_threshold(report["curve"], with_accuracy=report["metrics"]["acc_50"]["n"] > 0)
-        if report["metrics"]["mean_iou"]["n"]
-        else None,
-        cards=cards,
-        thumbnails=thumbnails,
-        number_of=keys,
+        worst_mistake=worst_mistake(report),
+        outcomes=[outcome for outcome in outcomes if outcome["n"]],
+        statuses=", ".join(f"{words['status_names'][name]} {thousands(n)}" for name, n in report["statuses"].items()),
+        warnings=warnings(report, lang),
+        **_plots(report, words),
+        lines=LINES[: 3 if report["metrics"]["acc_50"]["n"] else 2],
+        text_measures=TEXT_MEASURES,
+        with_scores="because" not in report["average_precision"],
         files=FILES,
+        listing=_json(listing),
+        pictures=_json(_pictures(thumbnails)),
+        script_words=_json({**words["script"], "outcomes": words["outcome_names"], "kinds": words["mistake_names"]}),
         style=layout.style(),
         script=Markup(script),
         script_hash=digest,
+        size=Markup(SIZE_MARK),
     )
+    size = f"{len(page.encode('utf-8', 'replace')) / 1e6:.1f}"
+    return page.replace(SIZE_MARK, say(words, "page", "size", size=size))
 
 
 def template(name: str) -> jinja2.Template:
     """A template of this room, with the filters for rates."""
-    return layout.template(__package__, name, percent=percent, span=span, signed=signed, between=between, chance=chance)
+    return layout.template(
+        __package__,
+        name,
+        percent=percent,
+        span=span,
+        points=points,
+        signed=signed,
+        between=between,
+        chance=chance,
+    )
 
 
-def part_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def part_tables(report: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
     """The breakdowns that say something: classes, sizes and shapes always, the others where there are several."""
-    headings = {
-        "class": "By class",
-        "size": "By size of the true box",
-        "aspect": "By width to height of the true box",
-        "targets": "By number of true boxes",
-        "lang": "By language",
-        "task": "By task",
-    }
     tables = []
-    for kind, heading in headings.items():
+    for kind, columns in PART_COLUMNS.items():
         parts = report["breakdowns"][kind]
         if (kind not in ("class", *BY_BOX) and len(parts) < 2) or not parts:
             continue
         rows = [
             {
-                "name": SIZE_WORDS[name] if kind == "size" else name,
+                "name": part_name(kind, name, words),
+                "filter": gallery_filter(**{kind: name}) if kind in FILTERS else None,
                 "part": part,
-                "rates": [pick(part, key) for key in PART_COLUMNS[kind]],
+                "rates": [pick(part, key) for key in columns],
             }
             for name, part in parts.items()
         ]
         if kind == "class":
             rows.sort(key=lambda row: -row["part"]["n"])
+        about = {"class": "by_class", "size": "by_box", "aspect": "by_box"}.get(kind, "by_question")
         tables.append(
             {
                 "kind": kind,
-                "heading": heading,
-                "columns": [SHORT_NAMES[key] for key in PART_COLUMNS[kind]],
+                "heading": words["parts"][kind],
+                "about": words["parts"][about],
+                "columns": [words["short"][key] for key in columns],
                 "rows": rows,
+                "few": 0 if kind in BY_BOX else sum(part["n"] < FEW for part in parts.values()),
                 "by_box": kind in BY_BOX,
             }
         )
     return tables
+
+
+def part_name(kind: str, name: str, words: Words) -> str:
+    """What a row of a breakdown is called: classes, tasks and languages as the data calls them."""
+    if kind == "size":
+        return say(words, "sizes", name, small=f"{SMALL_BELOW:.0f}", medium=f"{MEDIUM_BELOW:.0f}")
+    return str(words["part_names"][name]) if kind in ("aspect", "targets") else name
+
+
+def _plots(report: Mapping[str, Any], words: Words) -> dict[str, Markup | None]:
+    """`histogram` and `curve`; None where there is no true box."""
+    metrics = report["metrics"]
+    if not metrics["mean_iou"]["n"]:
+        return {"histogram": None, "curve": None}
+    curve = accuracy_by_threshold(report["curve"], words, with_accuracy=metrics["acc_50"]["n"] > 0)
+    return {"histogram": iou_histogram(report["histogram"], words), "curve": curve}
+
+
+def _pictures(thumbnails: Thumbnails) -> list[str]:
+    """The address of each thumbnail, in the order in which the listing numbers them."""
+    return [thumbnails.inside.get(key) or f"{FILES}/{thumbnails.beside[key]}" for key in thumbnails.sizes]
+
+
+def _json(value: object) -> Markup:
+    """A value as JSON that no browser can take for markup, whatever texts are in it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def points(gain: float | None) -> str:
+    """A gain in percentage points, with its sign; a dash where there is none to be told."""
+    return "\u2013" if gain is None else signed(gain)

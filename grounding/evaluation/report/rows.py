@@ -6,7 +6,7 @@ is enough to measure the answer again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from grounding.errors import ManyErrors
 from grounding.evaluation.evaluate import Evaluation
 from grounding.evaluation.other_tasks import is_exact
 from grounding.evaluation.predictions import Prediction
-from grounding.samples import Lang, Sample, Task, pick
+from grounding.samples import Lang, Sample, Task
 from grounding.samples.decoding import decode, read_places
 from grounding.samples.sample import Box
 
@@ -161,15 +161,6 @@ def sample_rows(evaluation: Evaluation) -> Iterator[Row | TextRow]:
     measured = _measured(evaluation)
     for sample, prediction in zip(evaluation.samples, evaluation.predictions, strict=True):
         yield _text_row(sample, prediction) if sample.boxes is None else _boxed_row(sample, prediction, next(measured))
-
-
-def rows_of(evaluation: Evaluation, places: Sequence[int]) -> Iterator[tuple[Sample, dict[str, Any]]]:
-    """Some of the samples that ask for boxes, by their place among these, each with its row by key."""
-    truth = evaluation.scored.truth
-    predictions = pick(evaluation.predictions, truth.asked[list(places)].tolist())
-    for place, sample, prediction in zip(places, pick(truth.samples, places), predictions, strict=True):
-        (measured,) = _some_measured(evaluation, place, place + 1)
-        yield sample, msgspec.structs.asdict(_boxed_row(sample, prediction, measured))
 
 
 def _head(sample: Sample, prediction: Prediction | None) -> tuple[Any, ...]:

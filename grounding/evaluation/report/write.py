@@ -25,14 +25,15 @@ from grounding.evaluation.intervals import FEW, RESAMPLES
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import STATUSES
 from grounding.evaluation.predictions import Prediction
-from grounding.evaluation.report.gallery import make_cards
+from grounding.evaluation.report.gallery import Gallery, make_gallery
+from grounding.evaluation.report.listing import listing
 from grounding.evaluation.report.long_form import write_metrics_csv
 from grounding.evaluation.report.markdown import report_markdown
 from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
-from grounding.page.thumbnails import FILES, Thumbnails
+from grounding.page.thumbnails import FILES
 
-MOST_CARDS = 1000  # samples in the gallery unless another number is asked for
+MOST_PICTURED = 1000  # samples with a picture in the gallery unless another number is asked for
 LIBRARIES = ("numpy", "scipy")
 
 
@@ -42,7 +43,8 @@ def write_report(
     *,
     image_root: Path,
     about: Mapping[str, Any],
-    cards: int = MOST_CARDS,
+    cards: int = MOST_PICTURED,
+    lang: str = "en",
     follow_links: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -55,9 +57,11 @@ def write_report(
     Args:
         out: the folder; made if need be.
         about: `data` (file, sha256, samples_in_file, limit, ...), `answers` (model, adapter, predictions, decoding,
-            ...), `settings` and `versions`, and, where sets rode along, `also`, as they are to stand in report.json.
-        cards: samples in the gallery, worst first.
-        progress: called with 1 for each card made.
+            ...), `settings` and `versions`, and, where there are some, `also` (sets that rode along) and `command`, as
+            they are to stand in report.json.
+        cards: samples that have their picture in the gallery, which lists up to 20,000.
+        lang: of the words of report.html, one of `samples.LANGUAGES`.
+        progress: called with 1 for each sample pictured.
 
     Returns:
         What report.json holds.
@@ -69,10 +73,10 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as name:
             staging = Path(name)
-            shown, thumbnails = make_cards(
+            gallery = make_gallery(
                 evaluation, image_root, staging, most=cards, follow_links=follow_links, progress=progress
             )
-            report = summarise(evaluation, about, shown=len(shown), thumbnails=thumbnails)
+            report = summarise(evaluation, about, gallery)
             write_rows(staging / "samples.jsonl", evaluation)
             text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
             (staging / "report.json").write_text(text, encoding="utf-8", newline="\n")
@@ -80,9 +84,8 @@ def write_report(
                 report_markdown(report), encoding="utf-8", newline="\n", errors="replace"
             )
             write_metrics_csv(staging / "metrics.csv", report)
-            (staging / "report.html").write_text(
-                render_page(report, shown, thumbnails), encoding="utf-8", newline="\n", errors="replace"
-            )
+            page = render_page(report, listing(evaluation, gallery), gallery.thumbnails, lang=lang)
+            (staging / "report.html").write_text(page, encoding="utf-8", newline="\n", errors="replace")
             _put_in_place(staging, out)
     except OSError as error:
         raise RunError(
@@ -98,11 +101,8 @@ def write_rows(path: Path, evaluation: Evaluation) -> None:
         file.writelines(encoder.encode(row) + b"\n" for row in sample_rows(evaluation))
 
 
-def summarise(
-    evaluation: Evaluation, about: Mapping[str, Any], *, shown: int = 0, thumbnails: Thumbnails | None = None
-) -> dict[str, Any]:
+def summarise(evaluation: Evaluation, about: Mapping[str, Any], gallery: Gallery | None = None) -> dict[str, Any]:
     """What report.json holds."""
-    thumbnails = Thumbnails() if thumbnails is None else thumbnails
     samples, predictions = evaluation.samples, Counter(map(_kind, evaluation.predictions))
     outcomes = Counter(evaluation.outcome)
     statuses = Counter(evaluation.scored.status.tolist())
@@ -136,17 +136,26 @@ def summarise(
             "true_boxes": len(evaluation.scored.truth.boxes),
         },
         "answers": about["answers"],
+        "command": about.get("command"),
         "settings": about["settings"],
         "also": about.get("also", {}),
         "intervals": {"level": 0.95, "resamples": RESAMPLES, "wilson_below": FEW},
         "versions": {**versions, **about["versions"]},
-        "pictures": {
-            "samples_shown": shown,
-            "inside": len(thumbnails.inside),
-            "beside": len(thumbnails.beside),
-            "missing": thumbnails.missing,
-        },
+        "pictures": _pictures(gallery),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _pictures(gallery: Gallery | None) -> dict[str, Any]:
+    """What of the samples is on the page, and which pictures are not."""
+    if gallery is None:
+        return {"samples_listed": 0, "samples_pictured": 0, "inside": 0, "beside": 0, "missing": {}}
+    return {
+        "samples_listed": len(gallery.places),
+        "samples_pictured": sum(key is not None for key in gallery.pictures),
+        "inside": len(gallery.thumbnails.inside),
+        "beside": len(gallery.thumbnails.beside),
+        "missing": gallery.thumbnails.missing,
     }
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from data_tools.inspection.inspection import inspect
 from data_tools.inspection.page import code, render_page
+from data_tools.writers.folder import MADE_BY
 from tests.data_tools.inspection.making import dataset, photo, sample
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;{{ 7*7 }}</style>"
@@ -51,8 +52,8 @@ def test_it_needs_no_network_and_runs_nothing(plain: Path) -> None:
     (policy,) = [meta["content"] for meta in page.having("meta") if meta.get("http-equiv")]
     assert policy is not None and policy.startswith("default-src 'none'") and "script-src" not in policy
     links = [value for _, attrs in page.elements for name, value in attrs.items() if name in ("src", "href") and value]
-    assert links and all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
-    assert "prefers-color-scheme: dark" in text
+    assert links and all(link.startswith(("#", "data:image/webp;base64,")) for link in links)
+    assert "color-scheme: light dark" in text and "light-dark(" in text
 
 
 def test_every_picture_that_is_used_is_there(plain: Path) -> None:
@@ -83,7 +84,7 @@ def test_what_a_user_wrote_is_only_text(tmp_path: Path) -> None:
         "not_found": {"en": EVIL},
         "refusals": {EVIL: 3},
         "counts": {"places": {EVIL: [EVIL]}},
-        "settings": {"sources": [EVIL], "format": EVIL},
+        "settings": {"made_by": MADE_BY, "sources": [EVIL], "format": EVIL},
     }
     path = dataset(tmp_path, train=[evil, other], manifest=manifest)
     text = render_page(inspect(path))

@@ -63,7 +63,20 @@ def test_what_flipped_and_from_what_to_what(tmp_path: Path) -> None:
     assert sum(sum(row.values()) for row in changes["outcomes"].values()) == 4
     assert set(changes["outcomes"]) <= set(OUTCOMES)
     assert changes["unparsable"] == {"no_box": {"before": 1, "after": 0}}
-    assert comparison.changes[0].most_changed[:2] == [0, 2] and comparison.changes[0].most_changed[2:] == [3]
+    assert comparison.changes[0].most_changed == [2, 0, 3], "lost and gained by turns, then the others"
+
+
+def test_what_was_answered_and_average_precision_where_all_runs_have_scores(tmp_path: Path) -> None:
+    table = compared(tmp_path, BEFORE, AFTER).table
+    assert table["statuses"] == {"boxes": [2, 3], "not_found": [1, 1], "unparsable": [1, 0], "cut_off": [0, 0]}
+    assert table["average_precision"] is None
+    for name in "ab":
+        path = tmp_path / name / "report.json"
+        report = json.loads(path.read_text("utf-8"))
+        report["average_precision"] = {"ap_50": {"value": 0.25, "ci95": [0.1, 0.4], "n": 4}}
+        path.write_text(json.dumps(report), "utf-8")
+    table = compare(read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])).table
+    assert [rate["value"] for rate in table["average_precision"]["ap_50"]] == [0.25, 0.25]
 
 
 def test_flips_come_by_how_much_they_changed(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from grounding.evaluation.parse import judge
 from grounding.evaluation.predictions import Prediction, open_aligned, write_predictions
 from grounding.evaluation.report import write
 from grounding.evaluation.report.headline import warnings
-from grounding.evaluation.report.page import SIZE_WORDS
 from grounding.evaluation.report.write import write_report
 from grounding.page import thumbnails
 from grounding.page.layout import visible
@@ -36,12 +35,12 @@ EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\x07\u202
 
 
 class Elements(HTMLParser):
-    """Every element with its attributes, and the text outside scripts and styles."""
+    """Every element with its attributes, the text outside tags, and the blocks of JSON."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text, self.page = "", page
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -49,6 +48,17 @@ class Elements(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+    def data(self, name: str) -> Any:
+        """A block of JSON in the page."""
+        found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', self.page, flags=re.DOTALL)
+        assert found is not None
+        return json.loads(found[1])
+
+    def outcomes(self) -> list[str]:
+        """Of the listed samples, in their order."""
+        listing = self.data("listing")
+        return [listing["outcomes"][number] for number in listing["columns"]["outcome"]]
 
     def having(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.elements if name == tag and wanted.items() <= attrs.items()]
@@ -74,19 +84,14 @@ def test_the_folder_and_its_numbers(tmp_path: Path) -> None:
     root = images(tmp_path, samples)
     told: list[int] = []
     report, page = make(tmp_path / "out", samples, texts, root, progress=told.append)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "metrics.csv",
-        "report.html",
-        "report.json",
-        "report.md",
-        "samples.jsonl",
-    ]
+    files = ["metrics.csv", "report.html", "report.json", "report.md", "samples.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
     assert json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8")) == report
     assert set(report["metrics"]) >= {"n", "acc_50", "grec_50", "not_found", "unparsable", "cut_off", "baselines"}
     assert sum(report["statuses"].values()) == sum(report["outcomes"].values()) == report["metrics"]["n"] == 24
     assert set(report["outcomes"]) == set(OUTCOMES)
     assert told == [1] * 24
-    assert len(page.having("article")) == 24
+    assert len(page.outcomes()) == 24
     assert len(page.having("svg", **{"class": "plot"})) == 2
     assert f"{100 * report['metrics']['acc_50']['value']:.1f}" in page.text
 
@@ -117,11 +122,13 @@ def test_hostile_texts_are_only_text(tmp_path: Path) -> None:
     write_report(tmp_path / "out", evaluation, image_root=tmp_path, about=about)
     text = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     page = Elements(text)
-    assert len(page.having("script")) == 1
+    assert [attrs.get("type") for attrs in page.having("script")] == ["application/json"] * 3 + [None]
     assert not page.having("img") and not page.having("b", src="x")
     assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
     assert "\x07" not in text and "{{ 7*7 }}" in text
-    assert page.text.count("<script>alert('x')</script>") >= 6
+    assert page.text.count("<script>alert('x')</script>") >= 4, "in the head and in tables"
+    columns = page.data("listing")["columns"]
+    assert all(columns[name][0] == EVIL.replace("\x07", "\u2407") for name in ("prompt", "answer"))
     assert visible("a\x00b\nc") == "a\u2400b\nc"
 
 
@@ -131,7 +138,8 @@ def test_the_page_needs_no_network_and_runs_only_its_own_script(tmp_path: Path) 
     policy = page.having("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
     assert policy is not None and "default-src 'none'" in policy and "script-src 'sha256-" in policy
     links = [value for _, attrs in page.elements for name, value in attrs.items() if name in ("src", "href") and value]
-    assert links and all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
+    assert links and all(link.startswith("#") for link in links)
+    assert all(picture.startswith("data:image/webp;base64,") for picture in page.data("pictures"))
     assert not page.having("link")
 
 
@@ -139,31 +147,21 @@ def test_the_page_follows_light_and_dark(tmp_path: Path) -> None:
     samples, texts = random_set(1, 6)
     make(tmp_path / "out", samples, texts, tmp_path)
     text = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "prefers-color-scheme: dark" in text
+    assert "color-scheme: light dark" in text and "--page: light-dark(" in text
     plots = re.findall(r'<svg class="plot".*?</svg>', text, flags=re.DOTALL)
     assert len(plots) == 2
     assert all("var(--ink)" in plot and "#0" not in plot for plot in plots)
 
 
-def test_boxes_are_drawn_as_their_kind(tmp_path: Path) -> None:
-    true, far, crowd = [20.0, 10.0, 60.0, 50.0], [120.0, 60.0, 180.0, 90.0], [70.0, 60.0, 100.0, 90.0]
-    _, page = make(
-        tmp_path / "out", [sample(0, [true, far], ignore=[crowd])], [boxes_text([0, 0, 15, 9], true, crowd)], tmp_path
-    )
-    kinds = [str(attrs.get("class")) for attrs in page.having("rect") if attrs.get("x") not in ("2", None)]
-    drawn = [kind for kind in kinds if kind.startswith("s-")]
-    assert drawn == ["s-ignore", "s-true", "s-true alone", "s-answered alone", "s-answered", "s-answered left_out"]
-
-
-def test_worst_come_first_and_only_so_many(tmp_path: Path) -> None:
+def test_only_so_many_get_a_picture(tmp_path: Path) -> None:
     true = [20.0, 10.0, 60.0, 50.0]
     samples = [sample(number, [true]) for number in range(4)]
     texts = [boxes_text(true), boxes_text([20, 10, 60, 40]), "what?", NOT_FOUND_TEXT]
-    report, page = make(tmp_path / "out", samples, texts, tmp_path, cards=3)
-    shown = [attrs["data-outcome"] for attrs in page.having("article")]
-    assert shown == ["unparsable", "missed", "all_found"]
-    assert report["pictures"]["samples_shown"] == 3
-    assert "The worst 3 of 4 samples" in page.text
+    report, page = make(tmp_path / "out", samples, texts, images(tmp_path, samples), cards=3)
+    assert page.outcomes() == ["unparsable", "missed", "all_found", "all_found"]
+    assert (report["pictures"]["samples_listed"], report["pictures"]["samples_pictured"]) == (4, 3)
+    assert [number >= 0 for number in page.data("listing")["columns"]["picture"]] == [True, True, True, False]
+    assert "All 4 samples, 3 of them with their picture" in page.text
 
 
 def test_missing_and_broken_pictures_are_said_and_stop_nothing(tmp_path: Path) -> None:
@@ -174,7 +172,7 @@ def test_missing_and_broken_pictures_are_said_and_stop_nothing(tmp_path: Path) -
     assert set(report["pictures"]["missing"]) == {"1.png", "2.png"}
     assert report["pictures"]["inside"] == 1
     assert "2 pictures are not here" in page.text
-    assert page.text.count("picture not here") == 2
+    assert page.data("listing")["columns"]["picture"] == [0, -1, -1]
 
 
 def test_pictures_beyond_those_inside_lie_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +181,9 @@ def test_pictures_beyond_those_inside_lie_beside(tmp_path: Path, monkeypatch: py
     root = images(tmp_path, samples)
     out = tmp_path / "out"
     report, page = make(out, samples, [NOT_FOUND_TEXT] * 5, root)
-    assert sorted(path.name for path in (out / "report_files").iterdir()) == ["00001.jpg", "00002.jpg", "00003.jpg"]
-    beside = [attrs["href"] for attrs in page.having("image") if "data-beside" in attrs]
-    assert beside == ["report_files/00001.jpg", "report_files/00002.jpg", "report_files/00003.jpg"]
+    assert sorted(path.name for path in (out / "report_files").iterdir()) == ["00001.webp", "00002.webp", "00003.webp"]
+    beside = [picture for picture in page.data("pictures") if not picture.startswith("data:")]
+    assert beside == ["report_files/00001.webp", "report_files/00002.webp", "report_files/00003.webp"]
     assert (report["pictures"]["inside"], report["pictures"]["beside"]) == (2, 3)
     assert "keep that folder with it" in page.text
     make(out, samples[:2], [NOT_FOUND_TEXT] * 2, root)
@@ -196,7 +194,7 @@ def test_one_thumbnail_for_samples_of_one_image(tmp_path: Path) -> None:
     samples = [sample(0, []), sample(1, [], image="0.png"), sample(2, [], image="0.png", upright=True)]
     report, page = make(tmp_path / "out", samples, [NOT_FOUND_TEXT] * 3, images(tmp_path, samples[:1]))
     assert report["pictures"]["inside"] == 2, "the stored and the upright frame"
-    assert len(page.having("use")) == 3
+    assert sorted(page.data("listing")["columns"]["picture"]) == [0, 0, 1]
 
 
 def test_what_a_reader_must_know_is_said_loudly(tmp_path: Path) -> None:
@@ -214,7 +212,7 @@ def test_what_a_reader_must_know_is_said_loudly(tmp_path: Path) -> None:
 def test_only_words_to_score_is_a_page_too(tmp_path: Path) -> None:
     _, page = make(tmp_path / "out", [sample(0, None, task="presence")], ["no"], tmp_path)
     assert "No sample asks for boxes" in page.text and "presence" in page.text
-    assert not page.having("article")
+    assert not page.having("section", id="gallery")
 
 
 def test_the_page_says_why(tmp_path: Path) -> None:
@@ -266,7 +264,7 @@ def test_parts_are_shown_where_there_are_several(tmp_path: Path) -> None:
     _, page = make(tmp_path / "one", samples, texts, tmp_path)
     headings = {attrs["id"] for attrs in page.having("section")}
     assert {"by-class", "by-size"} <= headings and "by-lang" not in headings
-    assert all(words in page.text for words in SIZE_WORDS.values())
+    assert all(words in page.text for words in ("small, below 32² px", "medium, below 96² px", "large, 96² px"))
     mixed = [sample(number, [], lang=lang) for number, lang in enumerate(("en", "zh"))]
     _, page = make(tmp_path / "two", mixed, [NOT_FOUND_TEXT] * 2, tmp_path)
     assert "by-lang" in {attrs["id"] for attrs in page.having("section")}
@@ -277,7 +275,7 @@ def test_a_failure_leaves_the_report_before_as_it_was(tmp_path: Path, monkeypatc
     make(out, [sample(0, [])], [NOT_FOUND_TEXT], tmp_path)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
-    def full(*_: Any) -> str:
+    def full(*_: Any, **__: Any) -> str:
         raise OSError(28, "No space left on device", "report.html")
 
     monkeypatch.setattr(write, "render_page", full)

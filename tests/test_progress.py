@@ -1,0 +1,66 @@
+"""How far a step is, told where stderr is no terminal: a line now and then, and only of the process that speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from grounding.progress import EVERY, Bars
+
+
+@pytest.fixture
+def clock() -> Callable[..., float]:
+    """Seconds that stand still until they are told to go on."""
+    now = [0.0]
+
+    def read(on: float = 0.0) -> float:
+        now[0] += on
+        return now[0]
+
+    return read
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_line_each_half_minute_and_none_before(
+    clock: Callable[..., float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bars(clock=clock) as bars, bars.step("answering [x]", 1000) as done:
+        for _ in range(10):
+            clock(EVERY / 4)
+            done(50)
+    assert lines(capsys) == ["answering [x] 200/1,000, 0:02:00 left", "answering [x] 400/1,000, 0:01:30 left"]
+
+
+def test_a_size_that_is_not_known_and_a_note(clock: Callable[..., float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars(clock=clock) as bars:
+        task = bars.add_task("training", total=None, note="loss 0.5")
+        clock(EVERY)
+        bars.update(task, completed=7)
+    assert lines(capsys) == ["training 7, loss 0.5"]
+
+
+def test_silence(
+    clock: Callable[..., float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for quiet, rank in ((True, "0"), (False, "1")):
+        monkeypatch.setenv("RANK", rank)
+        with Bars(quiet=quiet, clock=clock) as bars, bars.step("answering", 10) as done:
+            clock(2 * EVERY)
+            done(5)
+    assert lines(capsys) == []
+
+
+def test_bars_and_no_lines_at_a_terminal(
+    clock: Callable[..., float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    with Bars(clock=clock) as bars, bars.step("answering [x]", 10) as done:
+        clock(2 * EVERY)
+        done(5)
+        bars.refresh()
+    seen = capsys.readouterr().err
+    assert "5/10" in seen and "answering [x]" in seen and "answering [x] 5/10," not in seen
