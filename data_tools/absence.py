@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import overload
 
+from data_tools.annotations import categories_of, ignored_of
 from data_tools.entries import phrase_of
 from data_tools.records import Record, classes_in
 
@@ -26,7 +27,12 @@ class Absent(Mapping[str, Sequence[str]]):
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = {record.name: record for record in records}
-        self._drawn = {note.category for record in records for note in record.annotations if not note.ignore}
+        self._drawn = {
+            category
+            for record in records
+            for category, aside in zip(categories_of(record.annotations), ignored_of(record.annotations), strict=True)
+            if not aside
+        }
         looked_for = {record.looked_for for record in records}  # few sets, shared by many records
         self._pools = {pool: pool & self._drawn for pool in looked_for}
         named = {category for record in records for category in classes_in(record)}.union(*self._pools.values())

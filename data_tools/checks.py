@@ -1,4 +1,4 @@
-"""Images and boxes held against what the annotations say of them; what does not fit is kept, mended or refused by rule.
+"""Images held against what the annotations say of them; what does not fit is kept, mended or refused by rule.
 
 The rules, with the reason each is counted under, are the table in `data_tools.reasons`. Knows no format and no prompt.
 
@@ -15,15 +15,18 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally, fallen
+from data_tools.engines import Engine
+from data_tools.looks import Looked, Looks, Stamp
+from data_tools.records import Finding, Record, Tally, fallen
 from grounding.errors import InputError
-from grounding.geometry import area, as_boxes, clip
 from grounding.samples import DECODING_ERRORS, resolve_image
 
 Frame = Literal["stored", "upright"]
@@ -31,37 +34,67 @@ Advance = Callable[[], None]  # called for each image that is done
 
 ORIENTATION = 0x0112  # EXIF tag; 1 = as stored, 5..8 swap width and height
 SWAPPED = range(5, 9)
-ROUNDING = 1e-6  # px: what x + width in floats may lie over the edge without being counted as clipped
+TOGETHER = 16  # images that one worker reads in a row
 
 
-class Looked(NamedTuple):
-    """What reading an image file told: a reason to refuse it, or its stored size and its hash.
+class Checked(NamedTuple):
+    """The images that are kept, and what was found.
 
-    `turned`: EXIF turns or mirrors it; `swapped`: turning it swaps width and height.
+    Attributes:
+        known: images that were not read, since they are missing or were looked at in an earlier run.
+        fault: what is to be said of the looks kept from earlier runs.
     """
 
-    fault: str | None
-    found: str = ""
-    size_wh: tuple[int, int] = (0, 0)
-    turned: bool = False
-    swapped: bool = False
-    digest: str | None = None
+    records: list[Record]
+    tally: Tally
+    known: int = 0
+    fault: str | None = None
+
+
+class Unread(NamedTuple):
+    """An image that has to be read."""
+
+    path: Path
+    name: str
+    stamp: Stamp
 
 
 def check_images(
-    records: Sequence[Record], image_root: Path, frame: Frame | None, follow_links: bool, advance: Advance
-) -> tuple[list[Record], Tally]:
-    """Reads every image to its last row; settles size and frame of its record, or refuses it. Result in given order."""
+    records: Sequence[Record],
+    image_root: Path,
+    frame: Frame | None,
+    follow_links: bool,
+    advance: Advance,
+    engine: Engine = Engine(),  # noqa: B008  (it is immutable)
+    cache: Path | None = None,
+) -> Checked:
+    """Reads every image to its last row; settles size and frame of its record, or refuses it. Result in given order.
+
+    Args:
+        records: with names below `image_root`.
+        frame: that of the boxes where the user says it.
+        follow_links: allows links out of the root.
+        advance: called for each image.
+        engine: what reads them.
+        cache: folder in which looks at images are kept; one of the same size and time is not read again.
+    """
     kept: list[Record] = []
     findings: list[Finding] = []
-    with warnings.catch_warnings():  # a slide or a map may well be so large; what is far beyond is an error
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        looks = _look_at_all([record.name for record in records], image_root, follow_links)
-        for record, look in zip(records, looks, strict=True):
-            _settle(record, look, frame, kept, findings)
-            advance()
+    looks = Looks(cache, image_root)
+    found = [_look_up(image_root, record.name, follow_links, looks) for record in records]
+    unread = [(one.path, one.name) for one in found if isinstance(one, Unread)]
+    reading = _read_all(unread, engine)
+    for record, one in zip(records, found, strict=True):
+        if isinstance(one, Unread):
+            look = next(reading)
+            looks.add(one.name, one.stamp, look)
+        else:
+            look = one
+        _settle(record, look, frame, kept, findings)
+        advance()
+    looks.save()
     findings += _identical(kept)
-    return kept, Tally.of(findings)
+    return Checked(kept, Tally.of(findings), len(records) - len(unread), looks.fault)
 
 
 def trust_sizes(records: Sequence[Record], frame: Frame | None) -> tuple[list[Record], Tally]:
@@ -72,25 +105,74 @@ def trust_sizes(records: Sequence[Record], frame: Frame | None) -> tuple[list[Re
         if record.size_wh is None:
             findings += _refuse(record, "no_size", record.name)
         else:
-            kept.append(replace(record, upright=frame == "upright"))
+            upright = frame == "upright"
+            kept.append(record if record.upright == upright else replace(record, upright=upright))
     return kept, Tally.of(findings)
-
-
-def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
-    """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
-    findings: list[Finding] = []
-    return [_check_phrases(_check_annotations(record, findings), findings) for record in records], Tally.of(findings)
 
 
 def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
     """Reads one image file. Never raises for what the file holds."""
+    path = find(image_root, name, follow_links)
+    return path if isinstance(path, Looked) else read(path, name)
+
+
+def find(image_root: Path, name: str, follow_links: bool) -> Path | Looked:
+    """Where an image lies, or what speaks against looking there."""
     path = image_root / name
     if not os.path.isfile(path):  # noqa: PTH113  (False, where pathlib raises, for names that no file can have)
         return Looked("missing_image", str(path))
     try:
-        content = resolve_image(image_root, name, follow_links=follow_links).read_bytes()
+        return resolve_image(image_root, name, follow_links=follow_links)
     except InputError as error:
         return Looked("link_outside_root", str(error))
+
+
+def _look_up(image_root: Path, name: str, follow_links: bool, looks: Looks) -> Looked | Unread:
+    """The look at an image that is known, or what has to be read."""
+    path = find(image_root, name, follow_links)
+    if isinstance(path, Looked):
+        return path
+    status = path.stat()
+    stamp = Stamp(status.st_size, status.st_mtime_ns)
+    return looks.get(name, stamp) or Unread(path, name, stamp)
+
+
+def _read_all(unread: Sequence[tuple[Path, str]], engine: Engine) -> Iterator[Looked]:
+    """A look at each, in order: on threads (Pillow decodes outside the interpreter's lock), or on a Ray cluster."""
+    parts = [unread[start : start + TOGETHER] for start in range(0, len(unread), TOGETHER)]
+    if engine.name != "local":
+        yield from chain.from_iterable(engine.map(read_part, parts))
+        return
+    pool = ThreadPoolExecutor(max_workers=engine.workers)
+    try:
+        with _large_images():
+            yield from chain.from_iterable(pool.map(_read_each, parts))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # Ctrl-C does not wait for the rest
+
+
+def read_part(part: Sequence[tuple[Path, str]]) -> list[Looked]:
+    """Looks at some images in a process of their own."""
+    with _large_images():
+        return _read_each(part)
+
+
+def _read_each(part: Sequence[tuple[Path, str]]) -> list[Looked]:
+    return [read(path, name) for path, name in part]
+
+
+@contextmanager
+def _large_images() -> Iterator[None]:
+    """A slide or a map may well be very large; what is far beyond is an error all the same. Not for a single thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def read(path: Path, name: str) -> Looked:
+    """Reads an image file to its last row; `name` is what it is called."""
+    try:
+        content = path.read_bytes()
     except OSError as error:
         return Looked("unreadable_image", f"{path}: {error.strerror}")
     try:
@@ -106,15 +188,6 @@ def look_at(image_root: Path, name: str, follow_links: bool) -> Looked:
         return Looked("unreadable_image", f"{name}: {error}")
     turned = orientation in range(2, 9)
     return Looked(None, "", size_wh, turned, orientation in SWAPPED, hashlib.sha256(content).hexdigest())
-
-
-def _look_at_all(names: Sequence[str], image_root: Path, follow_links: bool) -> Iterator[Looked]:
-    """`look_at` for each name, in order, on a few threads (Pillow decodes outside the interpreter's lock)."""
-    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
-    try:
-        yield from pool.map(lambda name: look_at(image_root, name, follow_links), names)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # Ctrl-C does not wait for the rest
 
 
 def _settle(record: Record, look: Looked, frame: Frame | None, kept: list[Record], findings: list[Finding]) -> None:
@@ -156,82 +229,3 @@ def _identical(records: Sequence[Record]) -> Iterator[Finding]:
         twin = first.setdefault(record.digest, record.name)
         if twin != record.name:
             yield Finding("identical_image", record.place, f"{record.name} = {twin}")
-
-
-class Place(NamedTuple):
-    """A box that is looked at: whose it is, where it stands, and what else is needed to speak of it."""
-
-    words: str
-    place: str
-    image: str
-    size_wh: tuple[int, int]
-
-
-def _check_annotations(record: Record, findings: list[Finding]) -> Record:
-    if not record.annotations:
-        return record
-    assert record.size_wh is not None  # settled by the check of the images
-    clipped = _clip([annotation.xyxy_px for annotation in record.annotations], record.size_wh)
-    kept: list[Annotation] = []
-    refused: set[str] = set()
-    seen: set[tuple[str, XYXY]] = set()
-    for annotation, box in zip(record.annotations, clipped, strict=True):
-        at = Place(annotation.category, annotation.place, record.name, record.size_wh)
-        findings += _judge(annotation.xyxy_px, box, at)
-        if box is None:
-            refused.add(annotation.category)
-            continue
-        content = (annotation.category, box)
-        if content in seen:
-            findings.append(Finding("duplicate_box", annotation.place, _told(annotation.xyxy_px, at)))
-        seen.add(content)
-        kept.append(replace(annotation, xyxy_px=box))
-    return replace(record, annotations=tuple(kept), refused=record.refused | refused)
-
-
-def _check_phrases(record: Record, findings: list[Finding]) -> Record:
-    """A phrase one of whose boxes is refused is refused; the same words twice in one image are counted."""
-    if not record.phrases:
-        return record
-    assert record.size_wh is not None  # settled by the check of the images
-    kept: list[Phrase] = []
-    seen: dict[str, list[tuple[XYXY, ...]]] = {}
-    for phrase in record.phrases:
-        clipped = _clip(phrase.boxes_px, record.size_wh)
-        at = Place(phrase.text, phrase.place, record.name, record.size_wh)
-        for stated, box in zip(phrase.boxes_px, clipped, strict=True):
-            findings += _judge(stated, box, at)
-        boxes = tuple(box for box in clipped if box is not None)
-        if len(boxes) < len(clipped):
-            findings.append(Finding("phrase_incomplete", phrase.place, phrase.text))
-            continue
-        before = seen.setdefault(phrase.text.casefold(), [])
-        if before:
-            reason = "repeated_phrase" if boxes in before else "phrase_of_several"
-            findings.append(Finding(reason, phrase.place, f"{phrase.text} in {record.name}"))
-        before.append(boxes)
-        kept.append(replace(phrase, boxes_px=boxes))
-    return replace(record, phrases=tuple(kept))
-
-
-def _clip(stated: Sequence[XYXY], size_wh: tuple[int, int]) -> list[XYXY | None]:
-    """The boxes cut at the edges of an image, None for one that lies outside."""
-    clipped = clip(as_boxes(list(stated)), size_wh)
-    outside = area(clipped) == 0
-    return [None if out else (x0, y0, x1, y1) for (x0, y0, x1, y1), out in zip(clipped.tolist(), outside, strict=True)]
-
-
-def _judge(stated: XYXY, clipped: XYXY | None, at: Place) -> Iterator[Finding]:
-    """What is to be said of a box once it is cut at the edges."""
-    if clipped is None:
-        yield Finding("outside_image", at.place, _told(stated, at))
-    elif max(abs(new - old) for new, old in zip(clipped, stated, strict=True)) > ROUNDING:
-        yield Finding("clipped", at.place, _told(stated, at))
-
-
-def _told(stated: XYXY, at: Place) -> str:
-    return f"{at.words} {_rounded(stated)} in {at.image}, {at.size_wh}"
-
-
-def _rounded(xyxy: XYXY) -> tuple[float, ...]:
-    return tuple(round(value, 2) for value in xyxy)

@@ -5,17 +5,19 @@ Knows no file and no annotation format. Nothing is cut: what is not made is coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from data_tools.annotations import categories_of
 from data_tools.records import Finding, Tally
 from data_tools.selection import Question
 from data_tools.stats import BUDGET, TOKENS_PER_BOX, label_tokens
-from data_tools.tasks import TASKS, in_order
+from data_tools.tasks import TASKS, Said, in_order
 from data_tools.tasks.next_box import steps
 from data_tools.tasks.whole import is_whole
 from data_tools.wording import Voice
 from grounding.samples import Sample, Task
 
+TOGETHER = 4096  # questions whose samples are made at once
 SPLIT_INTO_STEPS = ("phrase_to_boxes", "all_to_boxes")
 
 
@@ -25,60 +27,106 @@ def compose(
     max_tokens: int | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Sample], Tally]:
-    """One sample for each question, in order; what would not read back, or is too long, is refused.
+    """`stream` at once: all samples, and the tally."""
+    findings: list[Finding] = []
+    samples = list(stream(questions, voices, findings, max_tokens, advance))
+    return samples, Tally.of(findings)
+
+
+def stream(
+    questions: Sequence[Question],
+    voices: Mapping[Task, Voice],
+    findings: list[Finding],
+    max_tokens: int | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Iterator[Sample]:
+    """One sample for each question, in order, a few thousand made at a time; what would not read back, or is too long,
+    is refused.
 
     Args:
         questions: each of a task that `voices` has.
         voices: how the questions of each task are put. With one for `next_box`, a question whose answer is too long is
             asked step by step.
+        findings: what is found is added to it.
         max_tokens: most tokens of a label, as `stats.label_tokens` counts them, and of the boxes that a step lists as
             given; None sets no limit for labels, and for given boxes what finetune allows a label.
         advance: called for each question.
     """
+    made = _made(questions, voices, findings, BUDGET if max_tokens is None else max_tokens, advance)
+    if max_tokens is None:
+        return (sample for _, sample in made)
+    return iter(_within(made, voices, findings, max_tokens))
+
+
+def _made(
+    questions: Sequence[Question],
+    voices: Mapping[Task, Voice],
+    findings: list[Finding],
+    most_given: int,
+    advance: Callable[[], None],
+) -> Iterator[tuple[Question, Sample]]:
+    """Each question with its sample, where it has one."""
+    for start in range(0, len(questions), TOGETHER):
+        some = questions[start : start + TOGETHER]
+        for question, (sample, found) in zip(some, _say(some, voices, most_given), strict=True):
+            advance()
+            findings += found
+            if sample is not None:
+                yield question, sample
+
+
+def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given: int) -> list[Said]:
+    """The sample of each question, or None and why."""
+    said: dict[int, Said] = {}
+    by_task: dict[Task, list[int]] = {}
+    for place, question in enumerate(questions):
+        if question.task == "next_box" and TOKENS_PER_BOX * int(question.detail) > most_given:
+            found = f"{question.category} in {question.record.name}, step {question.detail}"
+            said[place] = (None, [Finding("given_too_long", question.record.place, found)])
+        else:
+            by_task.setdefault(question.task, []).append(place)
+    if not said and len(by_task) == 1:
+        ((task, _),) = by_task.items()
+        return _of_task(task, questions, voices[task])
+    for task, places in by_task.items():
+        some = [questions[place] for place in places]
+        said |= zip(places, _of_task(task, some, voices[task]), strict=True)
+    return [said[place] for place in range(len(questions))]
+
+
+def _of_task(task: Task, questions: Sequence[Question], voice: Voice) -> list[Said]:
+    maker = TASKS[task]
+    if maker.samples is not None:
+        return maker.samples(questions, voice)
+    return [maker.sample(question, voice) for question in questions]
+
+
+def _within(
+    samples: Iterable[tuple[Question, Sample]], voices: Mapping[Task, Voice], findings: list[Finding], max_tokens: int
+) -> list[Sample]:
+    """Those that are not too long; the others step by step, or refused."""
     made: list[tuple[Question, Sample]] = []
-    findings: list[Finding] = []
     too_long: list[Question] = []
-    for question in questions:
-        advance()
-        sample = _say(question, voices, max_tokens, findings)
-        if sample is None:
-            continue
-        if max_tokens is None or label_tokens(sample) <= max_tokens:
+    for question, sample in samples:
+        if label_tokens(sample) <= max_tokens:
             made.append((question, sample))
         elif "next_box" in voices and question.task in SPLIT_INTO_STEPS and (parts := _parts(question)):
             findings.append(Finding("answer_split", question.record.place, sample.id))
             too_long += parts
         else:
             findings.append(Finding("answer_too_long", question.record.place, sample.id))
-    if too_long:
-        there = {sample.id for _, sample in made}
-        for part in too_long:
-            step = _say(part, voices, max_tokens, findings)
-            if step is not None and step.id not in there:
-                there.add(step.id)
-                made.append((part, step))
-        made.sort(key=lambda pair: in_order(pair[0]))
-    return [sample for _, sample in made], Tally.of(findings)
-
-
-def _say(
-    question: Question, voices: Mapping[Task, Voice], max_tokens: int | None, findings: list[Finding]
-) -> Sample | None:
-    """The sample of a question, or None with the reason in `findings`."""
-    most = BUDGET if max_tokens is None else max_tokens
-    if question.task == "next_box" and TOKENS_PER_BOX * int(question.detail) > most:
-        found = f"{question.category} in {question.record.name}, step {question.detail}"
-        findings.append(Finding("given_too_long", question.record.place, found))
-        return None
-    sample, found_here = TASKS[question.task].sample(question, voices[question.task])
-    findings += found_here
-    return sample
+    there = {sample.id for _, sample in made}
+    for step, sample in _made(too_long, voices, findings, max_tokens, lambda: None):
+        if sample.id not in there:
+            there.add(sample.id)
+            made.append((step, sample))
+    return [sample for _, sample in (sorted(made, key=lambda pair: in_order(pair[0])) if too_long else made)]
 
 
 def _parts(question: Question) -> list[Question]:
     """The steps of every class of a question, none where one of them cannot be asked for step by step."""
     record = question.record
-    classes = [question.category] if question.category else sorted({a.category for a in record.annotations})
+    classes = [question.category] if question.category else sorted(set(categories_of(record.annotations)))
     if question.phrase is not None or not all(is_whole(record, category) for category in classes):
         return []
     return [step for category in classes for step in steps(record, category)]

@@ -5,74 +5,46 @@ Each step takes records (or samples) and gives new ones with a tally of what it 
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import itertools
-import os
-import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools import checks, compose, names, selection, splits, stats, tasks, wording
+from data_tools import checks, names, selection, splits, tasks, wording
 from data_tools import tiles as tiling
 from data_tools.absence import Absent
-from data_tools.caps import Caps, apply_caps, check_caps
+from data_tools.caps import apply_caps
+from data_tools.check_boxes import check_boxes
+from data_tools.engines import Engine
 from data_tools.gather import gather
 from data_tools.hardness import Hardness
+from data_tools.making import Making
+from data_tools.options import Means, Options, check_options
+from data_tools.provenance import make_manifest, taken_of
 from data_tools.readers import reader_of
-from data_tools.ready import ready_samples, unique_ids
+from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS
-from data_tools.records import Absence, Finding, Record, Source, Tally
+from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
-from data_tools.tasks.view import MOST_ALIKE, View
-from data_tools.writers import style_named, writable
+from data_tools.tasks.view import View
+from data_tools.writers import style_named
 from data_tools.writers.findings import FINDINGS, write_findings
-from data_tools.writers.folder import MADE_BY, check_folder, write_folder
-from grounding import __version__
+from data_tools.writers.folder import Left, check_folder, replaced_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
-from grounding.text import NOT_FOUND
 
-PLACES = 5  # findings of one reason that the manifest names; findings.json has the others
-LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
 @dataclass(frozen=True)
-class Options:
-    """How annotations become samples; the words are those of `grounding convert --help`."""
-
-    format: str = "coco"
-    images: Path | None = None
-    check_images: bool = True
-    ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    group_by: str | None = None
-    stratify: bool = False
-    negatives: float = 0.25
-    hard_negatives: float = 0.0
-    negatives_from: Absence | None = None
-    langs: tuple[str, ...] = ("en",)
-    tasks: tuple[str, ...] = (wording.TASK,)
-    max_answer_tokens: int | None = None
-    caps: Caps = field(default_factory=Caps)
-    most_alike: int = MOST_ALIKE
-    tiles: str | None = None
-    frame: checks.Frame | None = None
-    not_found: Mapping[str, str] = field(default_factory=lambda: dict(NOT_FOUND))
-    templates: Mapping[str, Path] = field(default_factory=dict)
-    names: Path | None = None
-    style: str = "pairs"
-    seed: int = 0
-    voc_pixels: str = "auto"
-    box_form: str = "auto"
-    follow_links: bool = False
-
-
-@dataclass(frozen=True)
 class Conversion:
-    """What a conversion made: samples and numbers by split, the tally, and what was decided without being told."""
+    """What a conversion made: samples and numbers by split, the tally, and what was decided without being told.
+
+    The samples are left in their files, where the style can be read again; `remarks` are about this run alone.
+    """
 
     samples: Mapping[str, Sequence[Sample]]
     splits: Mapping[str, Mapping[str, Any]]
@@ -80,6 +52,7 @@ class Conversion:
     taken: Mapping[str, str]
     manifest: Manifest
     images_listed: int
+    remarks: Sequence[str] = ()
 
 
 def convert(
@@ -87,6 +60,7 @@ def convert(
     out: Path,
     options: Options | None = None,
     progress: Progress = lambda *_: None,
+    means: Means = Means(),  # noqa: B008  (it is immutable)
 ) -> Conversion:
     """Converts annotations and writes the dataset folder.
 
@@ -95,69 +69,106 @@ def convert(
         out: folder for train.jsonl, val.jsonl, test.jsonl and manifest.json.
         options: how.
         progress: told how far a long step is.
+        means: what it is done with; the bytes that are written are the same.
 
     Raises:
         InputError: a source, an option or the out folder is wrong, or nothing is left to write.
         RunError: the folder cannot be written.
     """
     options = options or Options()
-    _check_options(options)
+    check_options(options)
+    check_folder(out, splits.SPLITS, style_named(options.style))
+    with _garbage_left():
+        return _convert(sources, out, options, progress, means)
+
+
+def _convert(
+    sources: Sequence[tuple[str | None, Path]], out: Path, options: Options, progress: Progress, means: Means
+) -> Conversion:
     style = style_named(options.style)
-    check_folder(out, splits.SPLITS, style)
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
 
-    read = _read(sources, options, progress)
+    read = _read(sources, options, progress, means.engine)
     records, tally, image_root, kinds = gather(read, options.negatives_from)
+    read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)
     if called:
         names.check_names(called, frozenset[str]().union(*(source.classes for source in read)))
-    records, found = _check_images(records, image_root, options, progress)
+    records, found, remarks = _check_images(records, image_root, options, progress, means)
     tally += found
-    records, found = checks.check_boxes(records)
+    records, found = check_boxes(records)
     tally += found
     records, found = splits.assign_splits(records, options.ratios, options.group_by, options.seed, options.stratify)
     tally += found
-    numerous = phrase_to_box.numerous(records, options.most_alike)
+    numerous = phrase_to_box.numerous(records, options.most_alike) if phrase_to_box.TASK in shares else frozenset()
     windows: dict[str, tiling.Window] = {}
     if options.tiles:
         records, windows, found = tiling.cut(records, tiling.parse_tiling(options.tiles))
         tally += found
 
-    absent = Absent(records)
+    needed = options.negatives > 0 or "presence" in shares
+    absent = Absent(records if needed else [])
     chosen: dict[str, Chosen] = {}
     members = splits.by_split(records)
     for split, images in members.items():
         chosen[split], found = _choose(images, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
     advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
-    samples: dict[str, list[Sample]] = {}
-    untouched: dict[str, dict[str, int]] = {}
-    for split, asked in chosen.items():
-        ready, told = ready_samples(members[split], options.max_answer_tokens)
-        samples[split], found = compose.compose(asked.questions, voices, options.max_answer_tokens, advance)
-        unsaid: list[Finding] = []
-        samples[split] = list(writable([*samples[split], *ready], style, unsaid))
-        untouched[split] = {"ready": len(ready)} if ready else {}
-        tally += found + told + Tally.of(unsaid)
-    samples = unique_ids(samples)
-    if not any(samples.values()):
+    made = {
+        split: Making(asked.questions, members[split], voices, options.max_answer_tokens, style, advance)
+        for split, asked in chosen.items()
+    }
+    renamed = UniqueIds(lambda: itertools.chain.from_iterable(some.ids() for some in made.values()))
+    streams: dict[str, Iterator[Sample]] = {split: some.samples(renamed) for split, some in made.items()}
+    if not (first := _first_of(streams)):
+        tally = sum((some.tally() for some in made.values()), tally)
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
+    streams |= first
 
+    samples: dict[str, Sequence[Sample]] = {}
+    if windows or not style.reads_back:
+        samples = {split: list(some) for split, some in streams.items()}
+        streams = {split: iter(some) for split, some in samples.items()}
     if windows:
         every = list(itertools.chain.from_iterable(samples.values()))
         advance = _counting("cutting tiles", len({sample.image for sample in every}), progress)
         tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
         image_root = out.resolve() / tiling.FOLDER
-    progress("counting and writing files", 0, None)
-    numbers = {s: {**stats.describe(samples[s]), **chosen[s].numbers, **untouched[s]} for s in samples}
-    counts = {"images_listed": listed, "splits": numbers}
-    answers = wording.answer_templates(voices, options.templates)
-    manifest = _manifest(out, image_root, sources, options, answers, read, tally, counts)
-    write_folder(out, samples, manifest, style)
+    with replaced_folder(out, style) as folder:
+        for split, some in streams.items():
+            folder.write(split, some)
+        progress("counting and writing files", 0, None)
+        tally = sum((some.tally() for some in made.values()), tally)
+        numbers = {split: {**some.counted(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
+        counts = {"images_listed": listed, "splits": numbers}
+        answers = wording.answer_templates(voices, options.templates)
+        manifest = make_manifest(out, image_root, sources, options, answers, read, tally, counts)
+        folder.tell(manifest)
     write_findings(out / FINDINGS, tally)
-    return Conversion(samples, numbers, tally, _taken(read, options.negatives_from), manifest, listed)
+    samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
+    return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Without the search for circles among objects: there are hundreds of thousands, and none is in a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _first_of(streams: Mapping[str, Iterator[Sample]]) -> dict[str, Iterator[Sample]]:
+    """The first of the streams that has a sample, whole again; empty where none has one. Those before are used up."""
+    for split, samples in streams.items():
+        for sample in samples:
+            return {split: itertools.chain([sample], samples)}
+    return {}
 
 
 class Chosen(NamedTuple):
@@ -202,131 +213,57 @@ def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Vo
     return wording.Voice(languages, options.not_found, options.seed, called)
 
 
-def _check_options(options: Options) -> None:
-    check_caps(options.caps)
-    if options.tiles:
-        tiling.parse_tiling(options.tiles)
-    wording.check_templates(options.templates, tasks.parse_shares(options.tasks))
-    if options.max_answer_tokens is not None and options.max_answer_tokens < LEAST_ANSWER:
-        raise InputError(
-            f"{options.max_answer_tokens} is less than one box takes ({LEAST_ANSWER})", where="--max-answer-tokens"
-        )
-    if options.most_alike < 2:
-        raise InputError(f"{options.most_alike} cannot be told apart; from 2 on there is one to single out",
-                         where="--most-alike")  # fmt: skip
-    if not 0 <= options.hard_negatives <= 1:
-        raise InputError(
-            f"{options.hard_negatives} is no share; a number from 0 to 1 is needed", where="--hard-negatives"
-        )
-    if not 0 <= options.negatives < float("inf"):
-        raise InputError(f"{options.negatives} is no ratio; a number from 0 on is needed", where="--negatives")
-    if options.images is not None and options.check_images and not options.images.is_dir():
-        raise InputError("no such folder", where=f"--images {options.images}")
-
-
-def _read(sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress) -> list[Source]:
-    reader = reader_of(options.format)
+def _read(
+    sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress, engine: Engine
+) -> list[Source]:
+    reader_of(options.format)  # an unknown one is told before anything is read
+    parts = [_Part(split, path, options) for split, path in sources]
+    results = engine.map(_read_one, parts)
     read: list[Source] = []
-    for split, path in sources:
+    for _, path in sources:
         progress(f"reading {path}", 0, None)
-        settings = {
-            "voc_pixels": options.voc_pixels,
-            "box_form": options.box_form,
-            "frame": options.frame or "",
-            "lists": "no" if split else "yes",
-        }
-        for source in reader(path, options.images, settings):
-            read.append(replace(source, split=split) if split else source)
+        read += next(results)
     if not read:
         raise InputError(f"the reader of the format {options.format!r} found nothing in it", where=_name(sources))
     return read
 
 
+class _Part(NamedTuple):
+    """A source to be read, and how."""
+
+    split: str | None
+    path: Path
+    options: Options
+
+
+def _read_one(part: _Part) -> list[Source]:
+    """What a source holds; it depends on nothing but the source, so that sources can be read anywhere."""
+    settings = {
+        "voc_pixels": part.options.voc_pixels,
+        "box_form": part.options.box_form,
+        "frame": part.options.frame or "",
+        "lists": "no" if part.split else "yes",
+    }
+    read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    return [replace(source, split=part.split) if part.split else source for source in read]
+
+
 def _check_images(
-    records: list[Record], image_root: Path, options: Options, progress: Progress
-) -> tuple[list[Record], Tally]:
+    records: list[Record], image_root: Path, options: Options, progress: Progress, means: Means
+) -> tuple[list[Record], Tally, list[str]]:
     if not options.check_images:
-        return checks.trust_sizes(records, options.frame)
+        return *checks.trust_sizes(records, options.frame), []
     advance = _counting("reading images", len(records), progress)
-    return checks.check_images(records, image_root, options.frame, options.follow_links, advance)
+    checked = checks.check_images(
+        records, image_root, options.frame, options.follow_links, advance, means.engine, means.cache
+    )
+    return checked.records, checked.tally, [checked.fault] if checked.fault else []
 
 
 def _counting(step: str, total: int, progress: Progress) -> Callable[[], None]:
     """A function to call for each thing done in a step of `total` things."""
     done = itertools.count(1)
     return lambda: progress(step, next(done), total)
-
-
-def _taken(read: Sequence[Source], absence: Absence | None) -> dict[str, str]:
-    """What readers decided by themselves; with the source's name where there are several."""
-    several = len(read) > 1
-    return {
-        f"{name} ({next(iter(source.inputs))})" if several else name: choice
-        for source in read
-        for name, choice in (*source.taken.items(), ("absence", _ABSENCE[absence or source.absence]))
-    }
-
-
-_ABSENCE = {
-    "exhaustive": "exhaustive, a class of the source that is not annotated in an image counts as absent",
-    "listed": "listed, only classes that the source names as negatives of an image count as absent",
-    "none": "none, no class counts as absent",
-}
-
-
-def _manifest(
-    out: Path,
-    image_root: Path,
-    sources: Sequence[tuple[str | None, Path]],
-    options: Options,
-    answers: dict[str, list[str]],
-    read: Sequence[Source],
-    tally: Tally,
-    counts: dict[str, Any],
-) -> Manifest:
-    """All that a reader of the dataset needs to know; no clock, so that the same call writes the same bytes."""
-    inputs = {path: digest for source in read for path, digest in source.inputs.items()}
-    told = [*options.templates.values(), *([options.names] if options.names else [])]
-    inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told}
-    totals = {name: sum(split[name] for split in counts["splits"].values()) for name in ("images", "samples")}
-    settings = {"made_by": MADE_BY, "sources": [f"{split}={path}" if split else str(path) for split, path in sources]}
-    return Manifest(
-        image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
-        not_found=dict(options.not_found),
-        answers=answers,
-        counts={
-            **totals,
-            **counts,
-            "kept": tally.having("kept"),
-            "mended": tally.having("mended"),
-            "places": _places(tally),
-        },
-        refusals=tally.having("refused"),
-        settings={**settings, **_plain(asdict(options)), "taken": _taken(read, options.negatives_from)},
-        versions={
-            "grounding": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("msgspec", "numpy", "pillow")},
-        },
-        inputs=inputs,
-    )
-
-
-def _places(tally: Tally) -> dict[str, list[str]]:
-    """The first few places of every reason."""
-    return {
-        reason: [f"{finding.place}: {finding.found}".rstrip(": ") for finding in examples[:PLACES]]
-        for reason, examples in sorted(tally.examples.items())
-    }
-
-
-def _plain(value: Any) -> Any:
-    """The value with paths as strings and tuples as lists, as JSON has them."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _why_empty(tally: Tally, listed: int) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath, PureWindowsPath
 
 from data_tools.records import XYXY
 from grounding.samples import Lang
 
 LONGEST = 1 << 31  # px that no side of an image reaches
+_PLAIN_NAME = re.compile(r"(?:\w[\w-]*/)*\w[\w-]*(?:\.\w+)?", re.ASCII)  # what nearly all names are
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -36,6 +38,8 @@ def class_name(value: object) -> str | None:
 
 def clean_name(value: object) -> str | None:
     """A path below the image root with single slashes, or None where it is empty, absolute or climbs with `..`."""
+    if isinstance(value, str) and _PLAIN_NAME.fullmatch(value):
+        return value
     if text_of(value) is None or not isinstance(value, str) or "\0" in value or PureWindowsPath(value).drive:
         return None
     path = PurePosixPath(value.replace("\\", "/"))
@@ -84,6 +88,7 @@ def is_id(value: object) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool) and value == value
 
 
+@lru_cache(maxsize=1 << 16)
 def phrase_of(category: str) -> str:
     """The class name as asked for in a prompt: underscores become spaces, runs of blanks one space."""
     return " ".join(category.replace("_", " ").split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cache
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -38,27 +39,37 @@ def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
     return Gathered(records, tally, root, kinds)
 
 
+_NO_CLASS: frozenset[str] = frozenset()
+
+
 def _rooted(source: Source, root: Path, absence: Absence | None, drawn: Set[str]) -> Iterable[Record]:
     """The records of a source with names below the common root, their split, and the classes looked for.
 
     Of a source's classes only those count that someone annotated somewhere: a list of a million names costs nothing.
     """
     classes = frozenset(name for name in source.classes if phrase_of(name) in drawn)
-    prefix = PurePosixPath(source.image_root.resolve().relative_to(root).as_posix())
+    below = source.image_root.resolve().relative_to(root).as_posix()
+    prefix = "" if below == "." else f"{below}/"
     mode = absence or source.absence
     for record in source.records:
-        looked_for = {"exhaustive": classes, "listed": record.negatives, "none": frozenset[str]()}[mode]
+        looked_for = classes if mode == "exhaustive" else record.negatives if mode == "listed" else _NO_CLASS
         yield replace(
             record,
-            name=str(prefix / record.name),
+            name=_below(prefix, record.name),
             split=source.split or record.split,
             looked_for=looked_for,
             absence=mode,
         )
 
 
+def _below(prefix: str, name: str) -> str:
+    return prefix + name if "/" not in name else str(PurePosixPath(prefix + name))
+
+
 def _merge_images(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
     """One record for each name, sorted by name. Records of one image with two sizes stated are refused."""
+    if len({record.name for record in records}) == len(records):
+        return sorted(records, key=attrgetter("name"))
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.name, []).append(record)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from data_tools.annotations import categories_of
 from data_tools.records import Record
 
 SAME_KIND = 0.5  # what a thing of the same kind in the image counts, where 1 is a class that always stands beside it
@@ -32,7 +33,7 @@ class Hardness:
 
     def __init__(self, records: Sequence[Record], kinds: Mapping[str, str], share: float) -> None:
         self.share = share
-        there = [sorted({annotation.category for annotation in record.annotations}) for record in records]
+        there = [sorted(set(categories_of(record.annotations))) for record in records]
         names = sorted({name for classes in there for name in classes})
         self.column = {name: number for number, name in enumerate(names)}
         self.present = _table([[self.column[name] for name in classes] for classes in there], len(names))
@@ -60,10 +61,11 @@ class Hardness:
         Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): the largest u ** (1 / weight).
         """
         hard = int(self.share * count + rng.random())
-        weights = self.weights(category)[list(candidates)] if hard and candidates else np.zeros(0)
+        images = np.array(list(candidates), dtype=np.int64)
+        weights = self.weights(category)[images] if hard else np.zeros(0)
         possible = np.flatnonzero(weights)
         keys = np.log(1 - np.random.default_rng(rng.getrandbits(64)).random(len(possible))) / weights[possible]
-        return sorted(candidates[place] for place in possible[np.argsort(-keys, kind="stable")[:hard]])
+        return sorted(images[possible[np.argsort(-keys, kind="stable")[:hard]]].tolist())
 
 
 def _table(columns: Sequence[Sequence[int]], width: int) -> csr_array:

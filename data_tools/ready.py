@@ -6,8 +6,9 @@ wording, no shares of tasks and no caps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
+import numpy as np
 from msgspec.structs import replace
 
 from data_tools.records import Finding, Record, Tally
@@ -36,18 +37,25 @@ def ready_samples(records: Iterable[Record], max_tokens: int | None = None) -> t
     return samples, Tally.of(findings)
 
 
-def unique_ids(splits: Mapping[str, Sequence[Sample]]) -> dict[str, list[Sample]]:
-    """The same samples; of several with one id, the later ones get `#2`, `#3` and so on behind it."""
-    taken = {sample.id for samples in splits.values() for sample in samples}
-    seen: dict[str, int] = {}
-    return {split: [_renamed(sample, seen, taken) for sample in samples] for split, samples in splits.items()}
+class UniqueIds:
+    """Keeps the ids of a dataset apart: of several samples with one id, the later ones get `#2`, `#3` and so on behind.
 
+    Args:
+        ids: of all samples to come, and of others that may not come; no id that is given anew is one of them.
+    """
 
-def _renamed(sample: Sample, seen: dict[str, int], taken: set[str]) -> Sample:
-    number = seen[sample.id] = seen.get(sample.id, 0) + 1
-    if number == 1:
-        return sample
-    while f"{sample.id}#{number}" in taken:
-        number += 1
-    seen[sample.id] = number
-    return replace(sample, id=f"{sample.id}#{number}")
+    def __init__(self, ids: Callable[[], Iterable[str]]) -> None:
+        hashes = np.fromiter(map(hash, ids()), dtype=np.int64)
+        self._taken = None if len(np.unique(hashes)) == len(hashes) else set(ids())
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, sample: Sample) -> Sample:
+        if self._taken is None:  # no id stands twice
+            return sample
+        number = self._seen[sample.id] = self._seen.get(sample.id, 0) + 1
+        if number == 1:
+            return sample
+        while f"{sample.id}#{number}" in self._taken:
+            number += 1
+        self._seen[sample.id] = number
+        return replace(sample, id=f"{sample.id}#{number}")

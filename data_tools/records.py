@@ -12,22 +12,28 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from data_tools.annotations import XYXY, Annotation, Ignore, categories_of
 from data_tools.reasons import REASONS, Outcome
 from grounding.samples import Sample
 
-XYXY = tuple[float, float, float, float]
-Ignore = Literal["crowd", "difficult"]
+__all__ = [
+    "EXAMPLES",
+    "XYXY",
+    "Absence",
+    "Annotation",
+    "Finding",
+    "Ignore",
+    "Phrase",
+    "Reader",
+    "Record",
+    "Source",
+    "Tally",
+    "classes_in",
+    "fallen",
+]
+
 Absence = Literal["exhaustive", "listed", "none"]
 EXAMPLES = 10_000  # findings of one reason that a tally remembers
-
-
-class Annotation(msgspec.Struct, frozen=True, kw_only=True):
-    """One box as annotated: `xyxy_px` float px, not yet checked against the image; `place` says where it stands."""
-
-    xyxy_px: XYXY
-    category: str
-    place: str
-    ignore: Ignore | None = None
 
 
 class Phrase(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: path below the image root, with slashes.
         size_wh: (width, height) in px as the annotation states it; after the checks, that of the frame of the boxes.
-        annotations: in the order of the file.
+        annotations: in the order of the file; a tuple, or `Rows` of columns.
         phrases: in the order of the file; they say nothing about classes that are absent.
         samples: prompts with their answers that the source itself holds. They go through as they are; the size and
             frame of their boxes must be that of the record.
@@ -68,7 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     size_wh: tuple[int, int] | None
-    annotations: tuple[Annotation, ...] = ()
+    annotations: Sequence[Annotation] = ()
     phrases: tuple[Phrase, ...] = ()
     samples: tuple[Sample, ...] = ()
     place: str
@@ -93,7 +99,9 @@ class Finding(NamedTuple):
 
 def classes_in(record: Record) -> set[str]:
     """Classes that are in the image, or may be: annotated, kept or refused, or of a phrase."""
-    drawn = {annotation.category for annotation in record.annotations}
+    drawn = set(categories_of(record.annotations))
+    if not (record.phrases or record.refused or record.not_exhaustive):
+        return drawn  # nearly all of a large set
     named = {phrase.category for phrase in record.phrases if phrase.category is not None}
     return drawn | named | record.refused | record.not_exhaustive
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_tools.absence import Absent
+from data_tools.annotations import categories_of, ignored_of
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
 from data_tools.records import Finding, Phrase, Record, Tally
@@ -65,7 +66,8 @@ def select(
         for place, phrase in enumerate(record.phrases)
     ]
     classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
-    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name)  # stable: phrases in their order
+    # Stable: phrases in their order, behind the classes.
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name) if phrases else classes
     return Selected(questions, not_found.wanted), tally
 
 
@@ -74,8 +76,10 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     questions: list[Question] = []
     findings: list[Finding] = []
     for record in records:
-        asked = {annotation.category for annotation in record.annotations if annotation.ignore is None}
-        for category in sorted({annotation.category for annotation in record.annotations} | record.refused):
+        categories = categories_of(record.annotations)
+        ignored = ignored_of(record.annotations)
+        asked = {category for category, aside in zip(categories, ignored, strict=True) if not aside}
+        for category in sorted({*categories, *record.refused}):
             if category in record.refused:
                 reason = "class_incomplete"
             elif category in record.not_exhaustive:
@@ -113,6 +117,8 @@ def draw_absent(
             stays, so that it does not tell the answer.
     """
     wanted = round(ratio * len(positives))
+    if not ratio:
+        return Selected([], wanted)
     places = absent.places(records)
     chosen: set[tuple[int, str]] = set()
     for category, found in sorted(Counter(question.category for question in positives).items()):

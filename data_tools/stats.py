@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grounding.samples import Sample
 from grounding.text import grid_ceiling
@@ -22,64 +25,112 @@ NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
 _GROUP = re.compile(r"\[\[.*?\]\]")
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
+TOGETHER = 4096  # samples that are counted at once
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
 
 
 def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos. Boxes are counted in the label: its truth may be unknown, or other."""
-    groups = _GROUP.findall(sample.label)
-    words = _GROUP.sub("", sample.label)
+    label = sample.label
+    if label.startswith("[[") and label.find("]]") == len(label) - 2:  # nothing but a group
+        return 2 + TOKENS_PER_BOX * (label.count(";") + 1)
+    groups = _GROUP.findall(label)
+    words = _GROUP.sub("", label)
     cost = 1 + sum(TOKENS_PER_BOX * (group.count(";") + 1) + 1 for group in groups)
-    latin = sum(character.isascii() for character in words)
+    latin = len(words) if words.isascii() else sum(character.isascii() for character in words)
     return cost + math.ceil(latin / 3) + 3 * (len(words) - latin)
 
 
 def describe(samples: Sequence[Sample]) -> dict[str, Any]:
     """Counts of a split, JSON-ready; the mean grid ceiling is None where there is no box."""
-    tokens = [label_tokens(sample) for sample in samples]
-    ceilings = [
-        grid_ceiling(sample.boxes, (sample.width, sample.height))
-        for sample in samples
-        if sample.boxes and sample.width is not None and sample.height is not None
-    ]
-    return {
-        "images": len({sample.image for sample in samples}),
-        "samples": len(samples),
-        "found": sum(bool(sample.boxes) for sample in samples),
-        "not_found": sum(sample.boxes == [] for sample in samples),
-        "boxes": sum(len(sample.boxes or []) for sample in samples),
-        "ignored_boxes": sum(len(sample.ignore) for sample in samples),
-        "tasks": dict(sorted(Counter(sample.task for sample in samples).items())),
-        "languages": dict(sorted(Counter(sample.lang for sample in samples).items())),
-        "label_tokens": {
-            "total": sum(tokens),
-            "max": max(tokens, default=0),
-            "over_budget": sum(cost > BUDGET for cost in tokens),
-            "histogram": _histogram(tokens),
-        },
-        "grid_ceiling": float(np.mean(np.concatenate(ceilings))) if ceilings else None,
-        "classes": _classes(samples),
-    }
+    numbers = Numbers()
+    for _ in numbers.count(samples):
+        pass
+    return numbers.described()
 
 
-def _histogram(tokens: Sequence[int]) -> dict[str, int]:
+class Numbers:
+    """The counts of a split while its samples go by."""
+
+    def __init__(self) -> None:
+        self._images: set[str | None] = set()
+        self._counts: Counter[str] = Counter()
+        self._tasks: Counter[str] = Counter()
+        self._languages: Counter[str] = Counter()
+        self._found: Counter[str] = Counter()
+        self._not_found: Counter[str] = Counter()
+        self._boxes: Counter[str] = Counter()
+        self._tokens: Counter[int] = Counter()
+        self._ceilings: list[NDArray[np.float64]] = []
+
+    def count(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """The samples as they are, each counted; what is to be counted together is at the end."""
+        waiting = iter(samples)
+        while some := list(islice(waiting, TOGETHER)):
+            self._count(some)
+            yield from some
+
+    def _count(self, samples: Sequence[Sample]) -> None:
+        self._images.update(map(attrgetter("image"), samples))
+        self._counts["samples"] += len(samples)
+        self._tasks.update(map(attrgetter("task"), samples))
+        self._languages.update(map(attrgetter("lang"), samples))
+        self._tokens.update(map(label_tokens, samples))
+        ignored = held = found = not_found = 0
+        for sample in samples:
+            ignored += len(sample.ignore)
+            if sample.boxes is None:
+                continue
+            number = len(sample.boxes)
+            held += number
+            found += number > 0
+            not_found += number == 0
+            if sample.categories is None:
+                category = sample.category or NO_CLASS
+                (self._found if number else self._not_found)[category] += 1
+                self._boxes[category] += number
+        self._counts.update(boxes=held, found=found, not_found=not_found, ignored_boxes=ignored)
+        boxed = [sample for sample in samples if sample.boxes and None not in (sample.width, sample.height)]
+        if boxed:
+            sizes = np.array([(sample.width, sample.height) for sample in boxed], dtype=np.float64)
+            counts = [len(sample.boxes or []) for sample in boxed]
+            flat = chain.from_iterable(box for sample in boxed for box in sample.boxes or [])
+            boxes_px = np.fromiter(flat, dtype=np.float64, count=4 * sum(counts)).reshape(-1, 4)
+            self._ceilings.append(grid_ceiling(boxes_px, np.repeat(sizes, counts, axis=0)))
+
+    def described(self) -> dict[str, Any]:
+        """As `describe`."""
+        tokens = self._tokens
+        return {
+            "images": len(self._images),
+            **{name: self._counts[name] for name in ("samples", "found", "not_found", "boxes", "ignored_boxes")},
+            "tasks": dict(sorted(self._tasks.items())),
+            "languages": dict(sorted(self._languages.items())),
+            "label_tokens": {
+                "total": sum(cost * number for cost, number in tokens.items()),
+                "max": max(tokens, default=0),
+                "over_budget": sum(number for cost, number in tokens.items() if cost > BUDGET),
+                "histogram": _histogram(tokens),
+            },
+            "grid_ceiling": float(np.mean(np.concatenate(self._ceilings))) if self._ceilings else None,
+            "classes": self._classes(),
+        }
+
+    def _classes(self) -> dict[str, dict[str, int]]:
+        """Class -> samples found, not found, and boxes; sorted. Only samples that ask for boxes of one class."""
+        return {
+            category: {
+                "found": self._found[category],
+                "not_found": self._not_found[category],
+                "boxes": self._boxes[category],
+            }
+            for category in sorted({*self._found, *self._not_found})
+        }
+
+
+def _histogram(tokens: Mapping[int, int]) -> dict[str, int]:
     """Number of labels by tokens: "<=16", "<=32", ... ">1024"; classes of none are left out."""
-    names = Counter(next((f"<={edge}" for edge in EDGES if cost <= edge), f">{EDGES[-1]}") for cost in tokens)
+    names: Counter[str] = Counter()
+    for cost, number in tokens.items():
+        names[next((f"<={edge}" for edge in EDGES if cost <= edge), f">{EDGES[-1]}")] += number
     return {name: names[name] for name in (*(f"<={edge}" for edge in EDGES), f">{EDGES[-1]}") if names[name]}
-
-
-def _classes(samples: Sequence[Sample]) -> Mapping[str, dict[str, int]]:
-    """Class -> samples found, not found, and boxes; sorted by name. Only samples that ask for boxes of one class."""
-    found: Counter[str] = Counter()
-    not_found: Counter[str] = Counter()
-    boxes: Counter[str] = Counter()
-    for sample in samples:
-        if sample.boxes is None or sample.categories is not None:
-            continue
-        category = sample.category or NO_CLASS
-        (found if sample.boxes else not_found)[category] += 1
-        boxes[category] += len(sample.boxes or [])
-    return {
-        category: {"found": found[category], "not_found": not_found[category], "boxes": boxes[category]}
-        for category in sorted({*found, *not_found})
-    }

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from data_tools.annotations import categories_of
 from data_tools.records import Record
 
 
@@ -72,7 +73,7 @@ def stratify(
 def _classes(record: Record) -> set[str]:
     """The classes that samples about an image will be of."""
     named = {one.category for some in (record.phrases, record.samples) for one in some}
-    return {annotation.category for annotation in record.annotations} | {name for name in named if name is not None}
+    return {*categories_of(record.annotations)} | {name for name in named if name is not None}
 
 
 def _hash(seed: int, group: str) -> bytes:

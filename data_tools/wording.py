@@ -7,6 +7,7 @@ is asked) alone: a prompt never tells the answer.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from grounding.text import (
 )
 
 TASK: Task = "phrase_to_boxes"
+_ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
@@ -134,7 +136,8 @@ def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str
     """How a question about a class in an image is put."""
     about = phrase_of(category) if task == TASK else "|".join((phrase_of(category), task, str(detail)))
     language, wording, clause = draw_wording(voice.languages, voice.seed, image, about)
-    return Drawn(language, wording, clause, draw_name(category, language.lang, voice.names, voice.seed, image))
+    named = voice.names and draw_name(category, language.lang, voice.names, voice.seed, image)
+    return Drawn(language, wording, clause, named or phrase_of(category))
 
 
 def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
@@ -148,11 +151,22 @@ def draw_wording(
     languages: Sequence[Language], seed: int, image: str, phrase: str
 ) -> tuple[Language, Wording, str | None]:
     """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
-    rng = random.Random(f"{seed}|{image}|{phrase}")
+    rng = _draws.rng
+    rng.seed(f"{seed}|{image}|{phrase}")
     language = pick(languages, rng)
     wording = pick(language.wordings, rng)
     clause = pick(language.clauses, rng)
     return language, wording, clause if rng.random() < CLAUSE_SHARE else None
+
+
+class _Draws(threading.local):
+    """A generator that is seeded anew for each draw, which takes half as long as making one."""
+
+    def __init__(self) -> None:  # in each thread
+        self.rng = random.Random(0)
+
+
+_draws = _Draws()
 
 
 def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:
@@ -166,11 +180,11 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
 
 def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
-    return _reads_back(wording, phrase, tuple(sorted(not_found.items())))
+    said = phrase if "{phrase}" in wording.answer else ""  # else it is the same for every phrase
+    return _reads_back(wording.answer, said, tuple(sorted(not_found.items())))
 
 
 @lru_cache(maxsize=1 << 16)
-def _reads_back(wording: Wording, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
-    box = write_boxes([[0, 0, 1, 1]], (1, 1)).text
-    reading = read_boxes(fill_answer(wording, phrase, box), dict(not_found))
+def _reads_back(answer: str, phrase: str, not_found: tuple[tuple[str, str], ...]) -> bool:
+    reading = read_boxes(fill_answer(Wording("", answer), phrase, _ONE_BOX), dict(not_found))
     return len(reading.xyxy_grid) == 1 and not reading.refusals

@@ -11,6 +11,16 @@ class GroundingError(Exception):
 
     exit_status = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that an error of another process arrives as it was."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[GroundingError], args: tuple[object, ...], state: dict[str, object]) -> GroundingError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(GroundingError):
     """The call or its input is wrong (a file, a setting, a record). `exit_status` 2.

@@ -12,10 +12,9 @@ import numpy as np
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, counted, remark, share
-from data_tools.inspection.table import Table
+from data_tools.inspection.table import DOUBLE, Ints, Table
 from data_tools.reasons import REASONS
 from data_tools.stats import BUDGET, NO_CLASS
-from grounding.geometry import iou_matrix
 from grounding.samples import LANGUAGES
 
 TRAIN = "train"
@@ -28,7 +27,6 @@ UNEVEN = 50  # boxes of the most frequent class for one of the rarest
 MANY_SMALL = 0.02  # share of the boxes
 WHOLE = 0.95  # of the image, from which a box says little
 LONG = 8  # the longer side over the shorter, from which a box is told
-DOUBLE = 0.9  # IoU of two boxes of a class from which they may be of one object
 CROWDED = 60  # boxes of an answer that a model may give unless told otherwise
 REFUSED = 0.02  # share of the annotations
 
@@ -163,27 +161,15 @@ def _boxes(table: Table) -> Iterator[Remark]:
         yield remark("crowded", "note", f"{text}`predict` need a larger --max-boxes for them.", over)
 
 
-def _commonest(table: Table, objects: np.ndarray) -> tuple[str, ...]:
+def _commonest(table: Table, objects: Ints) -> tuple[str, ...]:
     """The classes that most of some objects are of, each with its number."""
     classes, numbers = np.unique(table.object_class[objects], return_counts=True)
     order = np.argsort(-numbers, kind="stable")[:5]
     return tuple(f"{table.classes[classes[at]]} ({numbers[at]:,})" for at in order)
 
 
-def doubles(table: Table) -> np.ndarray:
-    """int64[D]: samples in which two boxes of a class nearly cover each other."""
-    found = []
-    starts = np.searchsorted(table.box_sample, np.arange(len(table.count) + 1))
-    for sample in np.flatnonzero(table.count > 1).tolist():
-        own = slice(starts[sample], starts[sample + 1])
-        overlap = np.triu(iou_matrix(table.box[own], table.box[own]), k=1) >= DOUBLE
-        if (overlap & (table.box_class[own, None] == table.box_class[own])).any():
-            found.append(sample)
-    return np.array(found, dtype=np.int64)
-
-
 def _doubles(table: Table) -> Iterator[Remark]:
-    names = [table.pictures[at].name for at in np.unique(table.picture[doubles(table)]).tolist()]
+    names = [table.pictures[at].name for at in np.unique(table.picture[table.doubled]).tolist()]
     if names:
         text = f"{counted(len(names), 'image')} with two boxes of a class on each other (IoU {DOUBLE} or more)"
         yield remark("double_boxes", "warning", f"{text}: one object marked twice?", names)
@@ -206,14 +192,14 @@ def _labels(table: Table) -> Iterator[Remark]:
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
     """What convert left out, where that is much of what was annotated."""
-    if opened.manifest is None:
+    if opened.conversion is None:
         return
     refused = {
         reason: n
-        for reason, n in opened.manifest.refusals.items()
+        for reason, n in opened.conversion.refusals.items()
         if reason in REASONS and REASONS[reason].unit in ("annotation", "image")
     }
-    kept = sum(split.get("boxes", 0) for split in opened.manifest.counts.get("splits", {}).values())
+    kept = sum(split.get("boxes", 0) for split in opened.conversion.counts.get("splits", {}).values())
     total = sum(refused.values())
     if total > REFUSED * (kept + total):
         most = sorted(refused.items(), key=lambda item: -item[1])

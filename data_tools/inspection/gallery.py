@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 
-from data_tools.inspection.findings import LONG, WHOLE, doubles
+from data_tools.inspection.findings import LONG, WHOLE
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.table import ASKS_NO_BOX, Ints, Table
 from grounding.page.thumbnails import Shape, Thumbnails, add_thumbnail, box_shape
@@ -104,7 +104,7 @@ def _kinds(table: Table, rng: Random) -> Iterator[tuple[str, Sequence[int]]]:
     yield "crowded", _first(np.argsort(-table.count, kind="stable")[: int((table.count > 1).sum())])
     yield "long", _first(asker[np.argsort(-ratio, kind="stable")[: int((ratio >= np.log(LONG)).sum())]])
     yield "whole", _first(asker[np.argsort(-area, kind="stable")[: int((area >= WHOLE).sum())]])
-    yield "double", _some(doubles(table), rng, OF_A_KIND)
+    yield "double", _some(table.doubled, rng, OF_A_KIND)
     yield "ignored", _some(np.flatnonzero(table.ignored > 0), rng, OF_A_KIND)
     yield "absent", _some(np.flatnonzero(table.count == 0), rng, OF_A_KIND)
     yield "words", _some(np.flatnonzero(table.count == ASKS_NO_BOX), rng, OF_A_KIND)

@@ -14,7 +14,6 @@ from data_tools.inspection.leaks import Files, across, in_several_splits, same_b
 from data_tools.inspection.likeness import Alike
 from data_tools.inspection.pictures import FAULTS, Look
 from data_tools.inspection.remarks import Remark, counted, remark
-from grounding.errors import InputError
 
 
 def fault_findings(looks: Sequence[Look]) -> Iterator[Remark]:
@@ -26,7 +25,7 @@ def fault_findings(looks: Sequence[Look]) -> Iterator[Remark]:
             yield remark(f"image_{fault}", "fault", f"{counted(len(words), 'image')} {verb} {meaning}.", words)
 
 
-def leak_findings(files: Files, splits: Sequence[str], group_by: str | None) -> Iterator[Remark]:
+def leak_findings(files: Files, splits: Sequence[str], group: re.Pattern[str] | None) -> Iterator[Remark]:
     """Images in two splits: by file, by bytes, by group; and, less bad, the same bytes twice in one split."""
     names = [picture.name for picture in files.pictures]
 
@@ -46,10 +45,10 @@ def leak_findings(files: Files, splits: Sequence[str], group_by: str | None) -> 
     if within:
         text = f"{counted(len(within), 'image')} several times in one split under different names: they count double."
         yield remark("copies", "note", text, [told(members) for members in within])
-    if group_by is not None:
-        groups = torn_groups(files, _pattern(group_by))
+    if group is not None:
+        groups = torn_groups(files, group)
         if groups:
-            text = f"{counted(len(groups), 'group')} of --group-by {group_by!r} in two splits."
+            text = f"{counted(len(groups), 'group')} of --group-by {group.pattern!r} in two splits."
             yield remark("leak_group", "fault", text, [told(members[:4]) for members in groups])
 
 
@@ -68,10 +67,3 @@ def likeness_findings(alike: Alike, splits: Sequence[str]) -> Iterator[Remark]:
         pairs = counted(alike.total, "pair of files looks", "pairs of files look")
         text = f"{pairs} alike, whatever split they are in."
         yield Remark("look_alikes", "note", text, alike.total)
-
-
-def _pattern(group_by: str) -> re.Pattern[str]:
-    try:
-        return re.compile(group_by)
-    except re.error as error:
-        raise InputError(f"{group_by!r} is no regular expression: {error}", where="manifest.json, group_by") from error

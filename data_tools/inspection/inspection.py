@@ -12,7 +12,7 @@ from typing import Any
 from data_tools.inspection.findings import data_findings
 from data_tools.inspection.gallery import Card, make_cards
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import Files, across, copies, files_of
+from data_tools.inspection.leaks import Files, across, copies, files_of, group_pattern
 from data_tools.inspection.likeness import Alike, alike
 from data_tools.inspection.measures import measure
 from data_tools.inspection.opening import Opened, open_splits
@@ -58,6 +58,7 @@ def inspect(
     check_images: bool = True,
     cards: int = CARDS,
     seed: int = 0,
+    group_by: str | None = None,
     follow_links: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Inspection:
@@ -69,13 +70,15 @@ def inspect(
         check_images: read every image: is it there, whole, and what looks like it?
         cards: samples drawn, at most `MOST_CARDS`; none are drawn, and no image opened for them, where it is 0.
         seed: of the draw.
+        group_by: what this regular expression captures of image names must not be in two splits; else as converted.
 
     Raises:
-        InputError: there is no dataset, or a line of it cannot be read.
+        InputError: there is no dataset, the expression is none, or a line of it cannot be read.
     """
     if not 0 <= cards <= MOST_CARDS:
         raise InputError(f"{cards} pictures do not fit into a page; 0 to {MOST_CARDS} do", where="--cards")
     opened = open_splits(path, images)
+    group = group_pattern(group_by or opened.group_by)
     table = make_table(opened.splits, counting("reading samples", _samples(opened), progress))
     numbers = measure(table)
     advance = counting("reading images", len(table.pictures), progress)
@@ -83,10 +86,9 @@ def inspect(
     progress("comparing images", 0, None)
     files = files_of(table, looks)
     likeness = alike(files, len(table.splits))
-    group_by = opened.manifest.settings.get("group_by") if opened.manifest else None
     remarks = [
         *fault_findings(looks),
-        *leak_findings(files, table.splits, group_by),
+        *leak_findings(files, table.splits, group),
         *likeness_findings(likeness, table.splits),
         *data_findings(opened, table, numbers),
     ]
@@ -103,7 +105,7 @@ def inspect(
             "alike": likeness.total,
             "closest": [{"images": pair.images, "splits": pair.splits, "bits": pair.bits} for pair in pairs],
         },
-        "annotations": _annotations(opened.manifest),
+        "annotations": _annotations(opened.conversion),
         "versions": {
             "grounding": __version__,
             "python": platform.python_version(),
@@ -133,7 +135,7 @@ def _samples(opened: Opened) -> int:
 
 
 def _about(opened: Opened, table: Table) -> dict[str, Any]:
-    settings = opened.manifest.settings if opened.manifest else {}
+    settings = opened.conversion.settings if opened.conversion else {}
     return {
         "path": str(opened.path),
         "name": opened.path.resolve().name,

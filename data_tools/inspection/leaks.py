@@ -15,6 +15,7 @@ import numpy as np
 
 from data_tools.inspection.pictures import Look
 from data_tools.inspection.table import NONE, Picture, Table
+from grounding.errors import InputError
 
 
 class Files(NamedTuple):
@@ -46,6 +47,18 @@ def files_of(table: Table, looks: Sequence[Look]) -> Files:
         [looks[place] for place in places] if looks else [],
         [frozenset(splits[path]) for path in first],
     )
+
+
+def group_pattern(group_by: str | None) -> re.Pattern[str] | None:
+    """The regular expression that captures the group of an image's name.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return None if group_by is None else re.compile(group_by)
+    except re.error as error:
+        raise InputError(f"{group_by!r} is no regular expression: {error}", where="--group-by") from error
 
 
 def in_several_splits(files: Files) -> list[int]:

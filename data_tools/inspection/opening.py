@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_tools.splits import SPLITS
 from data_tools.writers.findings import FINDINGS
-from data_tools.writers.folder import MANIFEST
+from data_tools.writers.folder import MADE_BY, MANIFEST
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Dataset, Manifest, open_dataset, read_manifest
 
@@ -38,6 +38,17 @@ class Opened:
     def folder(self) -> Path:
         """The folder that the dataset lies in."""
         return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def conversion(self) -> Manifest | None:
+        """The manifest, where `grounding convert` wrote it, so that its counts and settings mean what ours do."""
+        ours = self.manifest is not None and self.manifest.settings.get("made_by") == MADE_BY
+        return self.manifest if ours else None
+
+    @property
+    def group_by(self) -> str | None:
+        """What `convert --group-by` was, where it was given."""
+        return self.conversion.settings.get("group_by") if self.conversion else None
 
     @property
     def not_found(self) -> Mapping[str, str]:

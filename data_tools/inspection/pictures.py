@@ -23,7 +23,7 @@ from grounding.samples import image_size, resolve_image, small_grey
 Fault = Literal["missing", "unreadable", "other_size"]
 FAULTS: dict[Fault, str] = {
     "missing": "not there, or outside the image root",
-    "unreadable": "no image, or broken",
+    "unreadable": "broken, or of no format that is known",
     "other_size": "of another size than its samples say",
 }
 _AT_ONCE = 1024  # images handed to the threads at a time
@@ -64,7 +64,7 @@ def look_at(picture: Picture, *, follow_links: bool = False) -> Look:
     """Reads one image file to its last row. Never raises for what the file holds."""
     sample = picture.sample
     try:
-        path = resolve_image(picture.image_root, picture.name, follow_links)
+        path = resolve_image(picture.image_root, picture.name, follow_links, where=picture.name)
     except InputError as error:
         return Look("missing", str(error))
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_tools.stats import NO_CLASS, label_tokens
+from grounding.geometry import iou_matrix
 from grounding.samples import LANGUAGES, TASKS, Dataset, Sample, image_key
 from grounding.text import GRID
 
@@ -23,6 +24,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 NONE = -1
 ASKS_NO_BOX = -1  # in the column of counts
+DOUBLE = 0.9  # IoU of two boxes of a class from which they may be of one object
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,19 @@ class Table:
     def object_ceiling(self) -> Floats:
         """float64[K]: the IoU that a perfect answer reaches."""
         return GRID.ceiling(self.object_part, (1.0, 1.0))
+
+    @cached_property
+    def doubled(self) -> Ints:
+        """int64[D]: samples in which two boxes of a class nearly cover each other."""
+        starts = np.searchsorted(self.box_sample, np.arange(len(self.count) + 1))
+        found = []
+        for sample in np.flatnonzero(self.count > 1).tolist():
+            own = slice(starts[sample], starts[sample + 1])
+            same_class = self.box_class[own, None] == self.box_class[own]
+            overlap = iou_matrix(self.box[own], self.box[own])
+            if (np.triu(same_class, k=1) & (overlap >= DOUBLE)).any():
+                found.append(sample)
+        return np.array(found, dtype=np.int64)
 
 
 def make_table(datasets: Mapping[str, Dataset], advance: Callable[[int], None] = lambda _: None) -> Table:

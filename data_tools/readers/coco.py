@@ -7,26 +7,18 @@ negatives count as absent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools.entries import box_fault, class_name, four_numbers, is_id, stated_size, text_of
-from data_tools.readers.box_form import Stated, choose_form, corners
-from data_tools.readers.coco_file import (
-    CocoAnnotation,
-    CocoCategory,
-    CocoFile,
-    CocoImage,
-    decode_coco,
-    find_instances,
-    masks_of,
-)
-from data_tools.readers.documents import read_bytes
+from data_tools.annotations import Rows, categories_of
+from data_tools.entries import class_name, is_id, stated_size, text_of
+from data_tools.readers.box_form import choose_form
+from data_tools.readers.coco_boxes import Images, judge, stated
+from data_tools.readers.coco_entries import CocoCategory, CocoImage
+from data_tools.readers.coco_file import CocoFile, find_instances, load_coco
 from data_tools.readers.image_files import PROBED, coco_names, first_there, guess_image_root
-from data_tools.readers.masks import box_of_mask
-from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally
+from data_tools.records import Annotation, Finding, Record, Source, Tally
 
 
 def open_coco(source: Path, images: Path | None, options: Mapping[str, str]) -> list[Source]:
@@ -42,16 +34,15 @@ def read_coco(path: Path) -> tuple[tuple[Record, ...], Tally]:
 
 
 def _open_file(path: Path, images: Path | None, split: str | None, box_form: str) -> Source:
-    content = read_bytes(path)
-    document = decode_coco(content, path)
+    document = load_coco(path)
     names = [coco_names(image.file_name, image.coco_url) for image in document.images[:PROBED] if image]
     root = images or guess_image_root(path, [name for one in names for name in one])
-    read = read_document(document, path, root, box_form, masks_of(document, content, path))
+    read = read_document(document, path, root, box_form)
     return Source(
         records=read.records,
         tally=read.tally,
         image_root=root,
-        inputs={str(path): hashlib.sha256(content).hexdigest()},
+        inputs={str(path): document.digest},
         classes=read.classes,
         absence="listed" if read.listed else "exhaustive",
         split=split,
@@ -70,18 +61,7 @@ class Read(NamedTuple):
     taken: dict[str, str]
 
 
-class Context(NamedTuple):
-    """What every annotation of a document is read with."""
-
-    file: str
-    classes: Mapping[Any, str]
-    masks: Mapping[int, object]
-    form: str
-
-
-def read_document(
-    document: CocoFile, path: Path, image_root: Path, box_form: str = "auto", masks: Mapping[int, object] | None = None
-) -> Read:
+def read_document(document: CocoFile, path: Path, image_root: Path, box_form: str = "auto") -> Read:
     """The records of a decoded document.
 
     Args:
@@ -89,38 +69,38 @@ def read_document(
         path: of its file, for places.
         image_root: where files are looked for under the names that an image may have.
         box_form: one of `box_form.FORMS`.
-        masks: index of an annotation without `bbox` -> its segmentation.
     """
     findings: list[Finding] = []
     classes = _classes(document.categories)
     images = _images(document.images, path.name, image_root, findings)
-    form, why = choose_form(_stated(document.annotations, images), "xywh", box_form)
-    context = Context(path.name, classes, masks or {}, form)
-    boxes = _boxes(document.annotations, images, context, findings)
+    form, why = choose_form(stated(document.annotations, images), "xywh", box_form)
+    boxes = judge(document.annotations, images, classes, path.name, form, findings)
     listed = any(
         image is not None and (image.neg_category_ids is not None or image.not_exhaustive_category_ids is not None)
         for image in document.images
     )
-    records = tuple(
-        _record(image, name, boxes.get(image_id, _Boxes()), context, findings)
-        for image_id, (image, name) in images.items()
-        if name is not None
-    )
+    starts = boxes.starts.tolist()
+    records = []
+    for number, (image, name) in enumerate(images.values()):
+        if name is not None:
+            start, stop = starts[number], starts[number + 1]
+            rows = Rows(boxes.columns, start, stop) if start < stop else ()
+            said = _Said(frozenset(boxes.refused.get(number, _NONE)), number in boxes.doubtful)
+            records.append(_record(image, name, rows, said, path.name, classes, findings))
     taken = {"box form": f"{form}: {why}"} if why else {}
     if listed:
         taken["named negatives"] = "the file has neg_category_ids or not_exhaustive_category_ids, as LVIS does"
-    return Read(records, Tally.of(findings), frozenset(classes.values()), listed, taken)
+    return Read(tuple(records), Tally.of(findings), frozenset(classes.values()), listed, taken)
 
 
-def _stated(entries: Sequence[CocoAnnotation | None], images: _Images) -> Iterator[Stated]:
-    """Four numbers and the size of their image, where both are stated."""
-    for entry in entries:
-        if entry is None or not is_id(entry.image_id) or entry.image_id not in images:
-            continue
-        image, numbers = images[entry.image_id][0], four_numbers(entry.bbox)
-        size_wh = stated_size(image.width, image.height)
-        if numbers is not None and size_wh is not None:
-            yield numbers, size_wh
+class _Said(NamedTuple):
+    """What refused annotations leave behind in their image."""
+
+    refused: frozenset[str]
+    doubtful: bool
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 def _classes(categories: Sequence[CocoCategory | None]) -> dict[Any, str]:
@@ -144,12 +124,8 @@ def _kinds(categories: Sequence[CocoCategory | None], classes: frozenset[str]) -
     }
 
 
-_Images = dict[Any, tuple[CocoImage, "str | None"]]
-
-
-def _images(entries: Sequence[CocoImage | None], file: str, image_root: Path, findings: list[Finding]) -> _Images:
-    """Id -> (entry, path below the root); the path is None where the image is refused, to count its boxes."""
-    images: _Images = {}
+def _images(entries: Sequence[CocoImage | None], file: str, image_root: Path, findings: list[Finding]) -> Images:
+    images: Images = {}
     for index, image in enumerate(entries):
         place = f"{file}: images[{index}]"
         names = coco_names(image.file_name, image.coco_url) if image is not None else []
@@ -180,103 +156,33 @@ def _images(entries: Sequence[CocoImage | None], file: str, image_root: Path, fi
     return images
 
 
-class _Boxes:
-    """The boxes of one image while the annotations are gone through."""
-
-    def __init__(self) -> None:
-        self.kept: list[Annotation] = []
-        self.refused: set[str] = set()
-        self.doubtful = False
-
-
-def _boxes(
-    entries: Sequence[CocoAnnotation | None],
-    images: _Images,
-    context: Context,
+def _record(
+    image: CocoImage,
+    name: str,
+    rows: Sequence[Annotation],
+    said: _Said,
+    file: str,
+    classes: Mapping[Any, str],
     findings: list[Finding],
-) -> dict[Any, _Boxes]:
-    """Image id -> its boxes."""
-    boxes: dict[Any, _Boxes] = {}
-    seen: dict[Any, tuple[Any, ...]] = {}
-    for index, entry in enumerate(entries):
-        place = f"{context.file}: annotations[{index}]"
-        if entry is None:
-            findings.append(Finding("malformed_annotation", place))
-            continue
-        place = f"{place} (id {entry.id})"
-        if not is_id(entry.image_id) or entry.image_id not in images:
-            findings.append(Finding("unknown_image", place, f"image_id {entry.image_id!r}"))
-            continue
-        image, name = images[entry.image_id]
-        if name is None:
-            reason = "image_refused" if not coco_names(image.file_name, image.coco_url) else "ambiguous_image"
-            findings.append(Finding(reason, place, f"image_id {entry.image_id!r}"))
-            continue
-        if is_id(entry.id):
-            content = (entry.image_id, entry.category_id, entry.bbox, entry.iscrowd)
-            if seen.setdefault(entry.id, content) is not content:
-                same = seen[entry.id] == content
-                findings.append(Finding("repeated_annotation" if same else "repeated_annotation_id", place, name))
-                if same:
-                    continue
-        mask = context.masks.get(index)
-        _sort_in(entry, mask, boxes.setdefault(entry.image_id, _Boxes()), context, place, findings)
-    return boxes
-
-
-def _sort_in(
-    entry: CocoAnnotation, mask: object, boxes: _Boxes, context: Context, place: str, findings: list[Finding]
-) -> None:
-    """Puts one annotation of a known image where it belongs: kept, or refused with its class remembered."""
-    category = context.classes.get(entry.category_id) if is_id(entry.category_id) else None
-    if category is None:
-        findings.append(Finding("unknown_category", place, f"category_id {entry.category_id!r}"))
-        boxes.doubtful = True
-        return
-    fault, xyxy = _corners(entry.bbox, mask, context.form)
-    if entry.iscrowd not in (None, 0, 1):
-        fault = "malformed_annotation"
-    if fault is not None or xyxy is None:
-        findings.append(Finding(fault or "malformed_box", place, f"{category}, bbox {entry.bbox!r}"))
-        boxes.refused.add(category)
-        return
-    if entry.bbox is None:
-        findings.append(Finding("box_from_mask", place, category))
-    if entry.iscrowd:
-        findings.append(Finding("crowd", place, category))
-    boxes.kept.append(
-        Annotation(xyxy_px=xyxy, category=category, place=place, ignore="crowd" if entry.iscrowd else None)
-    )
-
-
-def _corners(bbox: object, mask: object, form: str) -> tuple[str | None, XYXY | None]:
-    """(reason to refuse, None) or (None, xyxy_px) of a `bbox`, or of the segmentation where there is none."""
-    if bbox is None and mask is None:
-        return "missing_box", None
-    if bbox is None:
-        xyxy = box_of_mask(mask)
-        return ("unreadable_mask", None) if xyxy is None else (box_fault(xyxy), xyxy)
-    numbers = four_numbers(bbox)
-    if numbers is None:
-        return "malformed_box", None
-    xyxy = corners(numbers, form)
-    return box_fault(xyxy), xyxy
-
-
-def _record(image: CocoImage, name: str, boxes: _Boxes, context: Context, findings: list[Finding]) -> Record:
-    place = f"{context.file}: image id {image.id}"
-    negatives = frozenset(_named(image.neg_category_ids, context.classes, place, findings))
-    present = {annotation.category for annotation in boxes.kept} | boxes.refused
-    findings += [Finding("negative_contradicted", place, category) for category in sorted(negatives & present)]
+) -> Record:
+    place = f"{file}: image id {image.id}"
+    plain = image.neg_category_ids is None and image.not_exhaustive_category_ids is None
+    negatives, in_part = _NONE, _NONE
+    if not plain:
+        negatives = frozenset(_named(image.neg_category_ids, classes, place, findings))
+        present = {*categories_of(rows), *said.refused}
+        findings += [Finding("negative_contradicted", place, category) for category in sorted(negatives & present)]
+        negatives -= present
+        in_part = frozenset(_named(image.not_exhaustive_category_ids, classes, place, findings))
     return Record(
         name=name,
         size_wh=stated_size(image.width, image.height),
-        annotations=tuple(boxes.kept),
+        annotations=rows,
         place=place,
-        refused=frozenset(boxes.refused),
-        doubtful=boxes.doubtful,
-        negatives=negatives - present,
-        not_exhaustive=frozenset(_named(image.not_exhaustive_category_ids, context.classes, place, findings)),
+        refused=said.refused,
+        doubtful=said.doubtful,
+        negatives=negatives,
+        not_exhaustive=in_part,
     )
 
 

@@ -6,63 +6,29 @@ Every value is left as it stands, for the reader to judge: one wrong value costs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
-
-from data_tools.readers.documents import NOT_STRICT, convert_entries, load_patiently, read_bytes
+from data_tools.readers.coco_entries import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    Entries,
+    EntryColumns,
+    decode_categories,
+    decode_images,
+)
+from data_tools.readers.documents import convert_entries, load_patiently, read_bytes
+from data_tools.readers.json_slices import NotSliced, digest_of, read_slices
 from grounding.errors import InputError
 
 
-class CocoImage(msgspec.Struct, frozen=True):
-    """An entry of `images`; every value is judged later, so that one wrong value costs one entry."""
-
-    id: Any = None
-    file_name: Any = None
-    coco_url: Any = None
-    width: Any = None
-    height: Any = None
-    neg_category_ids: Any = None
-    not_exhaustive_category_ids: Any = None
-
-
-class CocoAnnotation(msgspec.Struct, frozen=True):
-    """An entry of `annotations`."""
-
-    id: Any = None
-    image_id: Any = None
-    category_id: Any = None
-    bbox: Any = None
-    iscrowd: Any = None
-
-
-class CocoMask(msgspec.Struct, frozen=True):
-    """An entry of `annotations` once more, where boxes are missing: what is left out else, for speed."""
-
-    bbox: Any = None
-    segmentation: Any = None
-
-
-class CocoMasks(msgspec.Struct, frozen=True):
-    """The document once more, for its segmentations."""
-
-    annotations: list[CocoMask | None]
-
-
-class CocoCategory(msgspec.Struct, frozen=True):
-    """An entry of `categories`."""
-
-    id: Any = None
-    name: Any = None
-    supercategory: Any = None
-
-
-class CocoFile(msgspec.Struct, frozen=True):
-    """The document; None stands for an entry that is no JSON object."""
+class CocoFile(NamedTuple):
+    """The document; None stands for an image or category that is no JSON object."""
 
     images: list[CocoImage | None]
-    annotations: list[CocoAnnotation | None]
+    annotations: Entries
     categories: list[CocoCategory | None]
+    digest: str
 
 
 def find_instances(source: Path) -> list[tuple[Path, str | None]]:
@@ -102,23 +68,28 @@ _NESTED = (("train", "train"), ("valid", "val"), ("val", "val"), ("test", "test"
 
 
 def load_coco(path: Path) -> CocoFile:
-    """The decoded document. Raises InputError naming file, line and what is allowed."""
-    return decode_coco(read_bytes(path), path)
+    """The document: in slices where it is sound JSON of the usual build, else whole.
 
-
-def decode_coco(content: bytes, path: Path) -> CocoFile:
+    Raises InputError naming file, line and what is allowed.
+    """
+    digest = digest_of(path)
+    images: list[CocoImage | None] = []
+    categories: list[CocoCategory | None] = []
+    entries = EntryColumns(path)
+    decoders = {"images": decode_images, "annotations": entries.decode, "categories": decode_categories}
     try:
-        return _FAST.decode(content)
-    except NOT_STRICT:
-        document = _load_patiently(content, path)
-    return CocoFile(
-        convert_entries(document["images"], CocoImage),
-        convert_entries(document["annotations"], CocoAnnotation),
-        convert_entries(document["categories"], CocoCategory),
-    )
-
-
-_FAST = msgspec.json.Decoder(CocoFile)
+        for piece in read_slices(path, decoders):
+            if piece.key == "annotations":
+                entries.add(piece)
+            else:
+                (images if piece.key == "images" else categories).extend(piece.elements)
+    except NotSliced:
+        document = _load_patiently(read_bytes(path), path)
+        images = convert_entries(document["images"], CocoImage)
+        categories = convert_entries(document["categories"], CocoCategory)
+        entries = EntryColumns(path)
+        entries.add_whole(convert_entries(document["annotations"], CocoAnnotation))
+    return CocoFile(images, entries.finish(), categories, digest)
 
 
 def _load_patiently(content: bytes, path: Path) -> dict[str, Any]:
@@ -135,18 +106,3 @@ def _load_patiently(content: bytes, path: Path) -> dict[str, Any]:
             where=str(path),
         )
     return document
-
-
-def masks_of(document: CocoFile, content: bytes, path: Path) -> dict[int, object]:
-    """Index -> segmentation of the annotations without `bbox`; a file that has all its boxes is not read again."""
-    if all(entry is None or entry.bbox is not None for entry in document.annotations):
-        return {}
-    try:
-        entries = msgspec.json.decode(content, type=CocoMasks).annotations
-    except NOT_STRICT:
-        entries = convert_entries(_load_patiently(content, path)["annotations"], CocoMask)
-    return {
-        index: entry.segmentation
-        for index, entry in enumerate(entries)
-        if entry is not None and entry.bbox is None and entry.segmentation is not None
-    }

@@ -28,7 +28,12 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes().removeprefix(BOM)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise cannot_be_read(path, error) from error
+
+
+def cannot_be_read(path: Path, error: OSError) -> InputError:
+    """What to raise for a file that the system does not give."""
+    return InputError(f"cannot be read: {error.strerror}", where=str(path))
 
 
 def load_patiently(content: bytes, path: Path) -> object:

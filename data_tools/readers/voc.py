@@ -8,10 +8,14 @@ files or more the set cannot count from 1; its corners are then taken as edges, 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, get_args
-from xml.etree.ElementTree import Element, ParseError  # names only; what is parsed goes through defusedxml
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -19,7 +23,7 @@ from defusedxml.ElementTree import fromstring
 from data_tools.entries import box_fault, class_name, clean_name, stated_size, text_of
 from data_tools.readers.box_form import Stated, choose_form, corners
 from data_tools.readers.documents import read_bytes
-from data_tools.readers.image_files import SUFFIXES
+from data_tools.readers.image_files import SUFFIXES, FilesThere
 from data_tools.readers.voc_lists import find_lists, read_lists
 from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally
 from grounding.errors import InputError
@@ -68,15 +72,17 @@ def open_voc(source: Path, images: Path | None, options: Mapping[str, str]) -> l
     """
     folders = find_folders(source, images)
     lists = folders.lists if options.get("lists") != "no" else []
-    contents = {path: read_bytes(path) for path in [*_xml_files(folders.annotations), *lists]}
+    names = _xml_files(folders.annotations)
     digest = hashlib.sha256()
-    for path, content in contents.items():
+    files = []
+    above = folders.annotations.relative_to(source).as_posix()
+    for name in names:
+        content = read_bytes(folders.annotations / name)
+        digest.update(f"{name if above == '.' else f'{above}/{name}'}\0{len(content)}\0".encode() + content)
+        files.append(parse_voc(content, name))
+    listed = {path: read_bytes(path) for path in lists}
+    for path, content in listed.items():
         digest.update(f"{path.relative_to(source).as_posix()}\0{len(content)}\0".encode() + content)
-    files = [
-        parse_voc(content, path.relative_to(folders.annotations).as_posix())
-        for path, content in contents.items()
-        if path not in lists
-    ]
     one_based, why = pixel_rule(files, options.get("voc_pixels", "auto"))
     form, other = choose_form(_stated(files), "corners", options.get("box_form", "auto"))
     if form == "xywh":
@@ -84,9 +90,10 @@ def open_voc(source: Path, images: Path | None, options: Mapping[str, str]) -> l
     splits: dict[str, str] | None = None
     findings: list[Finding] = []
     if lists:
-        texts = {path.stem: contents[path].decode("utf-8-sig", errors="replace") for path in lists}
+        texts = {path.stem: content.decode("utf-8-sig", errors="replace") for path, content in listed.items()}
         splits, findings = read_lists(texts, [file.stem for file in files])
-    records = [record for file in files if (record := _record(file, folders.images, one_based, splits, findings))]
+    there = FilesThere(folders.images)
+    records = [record for file in files if (record := _record(file, there, one_based, splits, findings))]
     taken = {"VOC pixels": why, **({"box form": f"{form}: {other}"} if other else {})}
     if lists:
         taken["splits"] = f"official, from ImageSets/Main: {', '.join(path.name for path in lists)}"
@@ -123,9 +130,9 @@ def find_folders(source: Path, images: Path | None) -> Folders:
 
 def parse_voc(content: bytes, name: str) -> VocFile:
     """One XML file; never raises for what is in it. `name` is its path below Annotations/, with slashes."""
-    stem = str(PurePosixPath(name).with_suffix(""))
+    stem = name.rpartition(".")[0]
     try:
-        root: Element = fromstring(content)
+        root = _parse(content)
     except (ParseError, DefusedXmlException, LookupError, ValueError) as error:  # LookupError: an unknown encoding
         return VocFile(stem, name, fault="unreadable_xml", found=str(error))
     if root.tag != "annotation":
@@ -134,15 +141,30 @@ def parse_voc(content: bytes, name: str) -> VocFile:
         _object(element, f"{name}: object {index}") for index, element in enumerate(root.findall("object"), start=1)
     )
     nameless = next((thing.place for thing in objects if not thing.category), None)
+    size = root.find("size")
+    sides = (None, None) if size is None else (_number(size.findtext("width")), _number(size.findtext("height")))
     return VocFile(
         stem=stem,
         place=name,
         filename=text_of(root.findtext("filename")),
-        size_wh=stated_size(_number(root.findtext("size/width")), _number(root.findtext("size/height"))),
+        size_wh=stated_size(*sides),
         objects=objects,
         fault="nameless_object" if nameless else None,
         found=nameless or "",
     )
+
+
+# No markup declaration, so no entity, in an encoding that cannot hide one: what the quick parser may be given.
+_HARMLESS = re.compile(
+    rb"""(<\?xml version=["']1.0["']( encoding=["'](utf-8|us-ascii)["'])? ?\?>)?\s*<annotation""", re.I
+)
+
+
+def _parse(content: bytes) -> Element:
+    """The root of an XML text; the parser is safe against entities where there could be any."""
+    if _HARMLESS.match(content) and b"<!" not in content:
+        return ElementTree.fromstring(content)
+    return fromstring(content)
 
 
 def pixel_rule(files: Sequence[VocFile], pixels: str) -> tuple[bool, str]:
@@ -178,17 +200,26 @@ def _with_sizes(file: VocFile, one_based: bool) -> VocFile:
     return file._replace(objects=tuple(objects))
 
 
-def _xml_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
+def _xml_files(folder: Path) -> list[str]:
+    """Paths of the XML files below a folder, with slashes, sorted part by part."""
+    return sorted(_walk(folder, ""), key=lambda name: name.split("/"))
+
+
+def _walk(folder: Path, above: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{above}{entry.name}/")
+            elif entry.name[1:].lower().endswith(".xml") and entry.is_file():
+                yield above + entry.name
 
 
 def _object(element: Element, place: str) -> VocObject:
     box = element.find("bndbox")
-    corners = [_number(box.findtext(corner)) for corner in CORNERS] if box is not None else []
     stated: XYXY | None = None
     fault: str | None = "missing_box" if box is None else "malformed_box"
-    if corners and all(corner is not None for corner in corners):
-        x0, y0, x1, y1 = (corner for corner in corners if corner is not None)
+    x0, y0, x1, y1 = (None,) * 4 if box is None else (_number(box.findtext(corner)) for corner in CORNERS)
+    if x0 is not None and y0 is not None and x1 is not None and y1 is not None:
         stated = (x0, y0, x1, y1)
         fault = box_fault(stated)
     difficult = (element.findtext("difficult") or "").strip() in TRUE
@@ -204,7 +235,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _record(
-    file: VocFile, images: Path, one_based: bool, splits: Mapping[str, str] | None, findings: list[Finding]
+    file: VocFile, images: FilesThere, one_based: bool, splits: Mapping[str, str] | None, findings: list[Finding]
 ) -> Record | None:
     """The record of a file, or None where its image is refused; findings are added to the list."""
     name, fault, found = _image_name(file, images) if file.fault is None else ("", file.fault, file.found)
@@ -244,28 +275,28 @@ def _annotation(thing: VocObject, one_based: bool) -> Annotation:
     )
 
 
-def _image_name(file: VocFile, images: Path) -> tuple[str, str | None, str]:
+def _image_name(file: VocFile, images: FilesThere) -> tuple[str, str | None, str]:
     """(path below the image root, reason to refuse it or None, what was found where the two names disagree).
 
     The image named like the XML file wins over the <filename> tag, which copies and renamings leave stale; for a
     subfolder of Annotations/ the same one of the images is looked at first. Where no such file exists the tag is taken.
     """
     stated = clean_name(file.filename) if file.filename else None
-    last = PurePosixPath((file.filename or "").replace("\\", "/")).name
-    own = PurePosixPath(file.stem).name
+    last = stated.rpartition("/")[2] if stated else PurePosixPath((file.filename or "").replace("\\", "/")).name
+    own = file.stem.rpartition("/")[2]
     disagrees = last and own not in (last, PurePosixPath(last).stem)
     found = f"<filename> {file.filename}" if disagrees else ""
-    suffixes = _suffixes(last)
+    suffixes = _suffixes(PurePosixPath(last).suffix)
     for stem in dict.fromkeys((file.stem, own)):
         for suffix in suffixes:
-            if (images / f"{stem}{suffix}").is_file():
+            if f"{stem}{suffix}" in images:
                 return f"{stem}{suffix}", None, found
     if file.filename and stated is None:
         return "", "bad_file_name", file.filename
     return stated or f"{file.stem}{suffixes[0]}", None, found
 
 
-def _suffixes(filename: str) -> tuple[str, ...]:
+@cache
+def _suffixes(stated: str) -> tuple[str, ...]:
     """Suffixes to try, that of the <filename> tag first."""
-    stated = PurePosixPath(filename).suffix
     return tuple(dict.fromkeys((stated, *SUFFIXES))) if stated.lower() in SUFFIXES else SUFFIXES

@@ -12,21 +12,32 @@ from typing import NamedTuple
 from data_tools.records import Finding
 from data_tools.selection import Question
 from data_tools.tasks import all_to_boxes, box_to_phrase, next_box, phrase_to_box, phrase_to_boxes, presence
-from data_tools.tasks.view import View
+from data_tools.tasks.view import View, spread
 from data_tools.wording import Voice
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
 
+Said = tuple[Sample | None, list[Finding]]  # a sample, or None, and what was found in making it
+
 
 class Maker(NamedTuple):
-    """A task: the questions of a split, and the sample of a question with what was found in making it."""
+    """A task: the questions of a split, and what becomes of a question.
+
+    Attributes:
+        questions: those that a split allows, in the order in which they are taken.
+        sample: the sample of a question.
+        samples: those of many questions at once, where that is quicker.
+        order: puts the questions in the order in which they are taken, where not all of them are.
+    """
 
     questions: Callable[[View], list[Question]]
-    sample: Callable[[Question, Voice], tuple[Sample | None, list[Finding]]]
+    sample: Callable[[Question, Voice], Said]
+    samples: Callable[[Sequence[Question], Voice], list[Said]] | None = None
+    order: Callable[[Sequence[Question], str], list[Question]] | None = None
 
 
 TASKS: dict[Task, Maker] = {
-    "phrase_to_boxes": Maker(phrase_to_boxes.questions, phrase_to_boxes.sample),
+    "phrase_to_boxes": Maker(phrase_to_boxes.questions, phrase_to_boxes.sample, phrase_to_boxes.samples, order=spread),
     "phrase_to_box": Maker(phrase_to_box.questions, phrase_to_box.sample),
     "all_to_boxes": Maker(all_to_boxes.questions, all_to_boxes.sample),
     "next_box": Maker(next_box.questions, next_box.sample),
@@ -77,8 +88,14 @@ def plan(shares: Mapping[Task, float], view: View) -> Planned:
         return Planned([], dict.fromkeys(shares, 0), dict.fromkeys(shares, 0))
     unit = len(possible[lead]) / shares[lead]
     wanted = {task: round(unit * share) for task, share in shares.items()}
-    taken = [question for task, questions in possible.items() for question in questions[: wanted[task]]]
+    taken = [question for task, some in possible.items() for question in _first(task, some, wanted[task], view.seed)]
     return Planned(sorted(taken, key=in_order), wanted, {task: len(some) for task, some in possible.items()})
+
+
+def _first(task: Task, questions: list[Question], count: int, seed: str) -> Sequence[Question]:
+    """The first so many in the order in which they are taken; as they stand where that is all of them."""
+    order = TASKS[task].order
+    return questions if count >= len(questions) else (order(questions, seed) if order else questions)[:count]
 
 
 def in_order(question: Question) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_tools.annotations import categories_of
 from data_tools.records import Finding, Record
 from data_tools.selection import Question
 from data_tools.tasks.view import View, by_hash
@@ -29,7 +30,7 @@ def _is_known(record: Record) -> bool:
 
 
 def _classes(record: Record) -> list[str]:
-    return sorted({annotation.category for annotation in record.annotations})
+    return sorted(set(categories_of(record.annotations)))
 
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:

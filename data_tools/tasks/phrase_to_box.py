@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 
+from data_tools.annotations import categories_of
 from data_tools.names import phrases_of
 from data_tools.records import Finding, Record
 from data_tools.selection import Question
@@ -58,7 +59,7 @@ def numerous(records: Iterable[Record], most_alike: int) -> frozenset[str]:
     """
     numbers: dict[str, list[int]] = {}
     for record in records:
-        for category, count in Counter(annotation.category for annotation in record.annotations).items():
+        for category, count in Counter(categories_of(record.annotations)).items():
             numbers.setdefault(category, []).append(count)
     return frozenset(category for category, counts in numbers.items() if median(counts) > most_alike)
 
@@ -98,7 +99,7 @@ def _phrase(drawn: Drawn, geometry: str, seed: int, image: str) -> str:
 
 def _also_meant(record: Record, category: str, name: str, voice: Voice) -> str | None:
     """Another class in the image whose name ends with this one: a hot dog may be meant by "dog"."""
-    others = {annotation.category for annotation in record.annotations} - {category}
+    others = set(categories_of(record.annotations)) - {category}
     for other in sorted(others):
         for called in phrases_of(other, voice.names):
             if called.casefold().endswith(name.casefold()):

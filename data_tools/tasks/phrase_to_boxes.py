@@ -5,43 +5,75 @@ Asked for is every class that is wholly known in an image, the absent ones drawn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from data_tools.records import Finding
 from data_tools.selection import Question
-from data_tools.tasks.view import View, spread
-from data_tools.tasks.whole import boxes_of, make_sample, size_of
-from data_tools.wording import Voice, draw, draw_for_phrase, reads_back
+from data_tools.tasks.view import View
+from data_tools.tasks.whole import NO_BOXES, Boxes, by_class, make_sample, size_of
+from data_tools.wording import Drawn, Voice, draw, draw_for_phrase, reads_back
 from grounding.samples import Sample
-from grounding.text import fill_answer, fill_prompt, write_boxes
+from grounding.text import Written, fill_answer, fill_prompt, write_many
 
 
 def questions(view: View) -> list[Question]:
     """Those selected."""
-    return spread(view.selected, view.seed)
+    return list(view.selected)
 
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; None where the label would not read back."""
-    record, category = question.record, question.category
-    words = question.words
-    drawn = draw_for_phrase(voice, record.name, words) if question.phrase else draw(voice, record.name, category)
+    return samples([question], voice)[0]
+
+
+def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, list[Finding]]]:
+    """The same for many questions, their boxes written together."""
+    drawn = [_draw(question, voice) for question in questions]
+    boxes = [_boxes_of(question) for question in questions]
+    put = {(how.wording, how.name) for how in drawn}
+    readable = {(wording, name): reads_back(wording, name, voice.not_found) for wording, name in put}
+    good = [readable[how.wording, how.name] for how in drawn]
+    there = [place for place, question in enumerate(questions) if question.present and good[place]]
+    texts = write_many([boxes[place][0] for place in there], [size_of(questions[place].record) for place in there])
+    written = dict(zip(there, texts, strict=True))
+    return [
+        _say(question, drawn[place], *boxes[place], written.get(place))
+        if good[place]
+        else (None, [_unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}")])
+        for place, question in enumerate(questions)
+    ]
+
+
+def _draw(question: Question, voice: Voice) -> Drawn:
+    image = question.record.name
+    return draw_for_phrase(voice, image, question.words) if question.phrase else draw(voice, image, question.category)
+
+
+def _say(
+    question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: Written | None
+) -> tuple[Sample | None, list[Finding]]:
+    """The sample of a question that is put so; nothing is written of what is absent."""
     language, wording, clause, phrase = drawn
-    if not reads_back(wording, phrase, voice.not_found):
-        return None, [_unwritable(question, f"{words} in {wording.answer!r}")]
-    boxes = _boxes(question) if question.present else []
-    label, findings = language.not_found, []
-    if question.present:
-        written = write_boxes(boxes, size_of(record))
+    label, findings = language.not_found, list[Finding]()
+    if written is not None:
         label = fill_answer(wording, phrase, written.text)
-        findings = [Finding("widened", record.place, f"{words} in {record.name}")] * written.widened
-    prompt = fill_prompt(wording, phrase, clause, language.not_found)
-    ignore = [] if question.phrase else boxes_of(record, category, ignored=True)
+        if written.widened:
+            found = Finding("widened", question.record.place, f"{question.words} in {question.record.name}")
+            findings = [found] * written.widened
+    prompt = _prompt(wording, phrase, clause, language.not_found)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase, ignore=ignore), findings
 
 
-def _boxes(question: Question) -> list[list[float]]:
+_prompt = lru_cache(maxsize=1 << 14)(fill_prompt)  # a class is asked for in the same few words again and again
+
+
+def _boxes_of(question: Question) -> tuple[Boxes, Boxes]:
+    """The boxes asked for, and those to ignore."""
     if question.phrase is not None:
-        return [list(box) for box in question.phrase.boxes_px]
-    return boxes_of(question.record, question.category)
+        return [list(box) for box in question.phrase.boxes_px], []
+    held = by_class(question.record).get(question.category, NO_BOXES)
+    return (held.asked if question.present else []), held.ignored
 
 
 def _unwritable(question: Question, found: str) -> Finding:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from data_tools.annotations import boxes_px_of, categories_of, ignored_of
 from data_tools.records import Annotation, Record
 from data_tools.selection import Question
 from data_tools.wording import Drawn
@@ -15,18 +20,55 @@ def is_whole(record: Record, category: str) -> bool:
     is of an unknown class, and the annotators boxed all they saw.
     """
     known = record.absence != "none" and not record.doubtful
-    own = [annotation for annotation in record.annotations if annotation.category == category]
-    in_part = record.refused | record.not_exhaustive
-    return known and bool(own) and category not in in_part and all(a.ignore is None for a in own)
+    if not known or category in record.refused or category in record.not_exhaustive:
+        return False
+    each = zip(categories_of(record.annotations), ignored_of(record.annotations), strict=True)
+    own = [aside for its_category, aside in each if its_category == category]
+    return bool(own) and not any(own)
 
 
 def boxes_of(record: Record, category: str, *, ignored: bool = False) -> list[list[float]]:
     """The boxes of a class in an image, xyxy_px, in the order of the annotations: those asked for, or to ignore."""
-    return [
-        list(annotation.xyxy_px)
-        for annotation in record.annotations
-        if annotation.category == category and (annotation.ignore is not None) == ignored
-    ]
+    held = record.annotations
+    each = zip(boxes_px_of(held), categories_of(held), ignored_of(held), strict=True)
+    return [box for box, its_category, aside in each if its_category == category and aside == ignored]
+
+
+Boxes = list[list[float]]
+
+
+class Held(NamedTuple):
+    """The boxes of a class in an image, xyxy_px: those to ask for, and those to ignore."""
+
+    asked: Boxes
+    ignored: Boxes
+
+
+NO_BOXES = Held([], [])
+
+
+def by_class(record: Record) -> Mapping[str, Held]:
+    """Class -> its boxes in an image, as `boxes_of`; quick where one asks for the classes of an image in turn."""
+    if _last.record is not record:
+        held: dict[str, Held] = {}
+        rows = record.annotations
+        for box, category, aside in zip(boxes_px_of(rows), categories_of(rows), ignored_of(rows), strict=True):
+            own = held.get(category)
+            if own is None:
+                own = held[category] = Held([], [])
+            own[aside].append(box)
+        _last.record, _last.held = record, held
+    return _last.held
+
+
+class _Last(threading.local):
+    """The image that was asked about last."""
+
+    record: Record | None = None
+    held: Mapping[str, Held] = {}
+
+
+_last = _Last()
 
 
 def asked_for(record: Record) -> list[Annotation]:
@@ -40,6 +82,14 @@ def size_of(record: Record) -> tuple[int, int]:
     return record.size_wh
 
 
+def sample_id(question: Question) -> str:
+    """The id of what a question becomes; it tells task and detail but for `phrase_to_boxes`."""
+    record, category, _, task, detail, phrase = question
+    if task == "phrase_to_boxes":
+        return f"{record.name}#{question.words if phrase else category}"
+    return "#".join([record.name, *filter(None, [task, category, str(detail)])])
+
+
 def make_sample(
     question: Question,
     drawn: Drawn,
@@ -51,16 +101,11 @@ def make_sample(
     ignore: list[list[float]] | None = None,
     categories: list[str] | None = None,
 ) -> Sample:
-    """A sample about the image of a question. The id tells task and detail but for `phrase_to_boxes`."""
-    record, category, _, task, detail, words = question
+    """A sample about the image of a question."""
+    record, category, _, task, _, _ = question
     width, height = size_of(record)
-    told = (
-        [phrase if words else category]
-        if task == "phrase_to_boxes"
-        else [task, *([category] if category else []), str(detail)]
-    )
     return Sample(
-        id="#".join([record.name, *filter(None, told)]),
+        id=sample_id(question),
         image=record.name,
         width=width,
         height=height,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import files_of
+from data_tools.inspection.leaks import files_of, group_pattern
 from data_tools.inspection.likeness import alike
 from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
@@ -26,6 +26,7 @@ def validate(
     measure: Measure = estimate,
     max_label_tokens: int = BUDGET,
     check_images: bool = True,
+    group_by: str | None = None,
     follow_links: bool = False,
     progress: Progress = lambda *_: None,
 ) -> dict[str, Any]:
@@ -37,15 +38,18 @@ def validate(
         measure: how long a sample is for a model, and what of it cannot be trained on.
         max_label_tokens: the longest label allowed, its end included.
         check_images: read every image.
+        group_by: what this regular expression captures of image names must not be in two splits; else as converted.
 
     Returns:
         JSON-ready: `sound`, whether there is no fault; `findings`, worst first; `samples` and `images`, how many were
         looked at; `longest`, in tokens.
 
     Raises:
-        InputError: there is no dataset, or its manifest cannot be read. Lines that cannot be read are findings.
+        InputError: there is no dataset, its manifest cannot be read, or the expression is none. Lines that cannot be
+            read are findings.
     """
     opened = open_splits(path, images, tolerant=True)
+    group = group_pattern(group_by or opened.group_by)
     judge = Judge(opened.not_found, measure, max_label_tokens)
     total = sum(len(dataset.samples) for dataset in opened.splits.values())
     advance = counting("looking at samples", total, progress)
@@ -57,13 +61,12 @@ def validate(
     advance = counting("reading images", len(table.pictures), progress)
     looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []
     files = files_of(table, looks)
-    group_by = opened.manifest.settings.get("group_by") if opened.manifest else None
     remarks = worst_first(
         [
             *_reading(opened),
             *judge.remarks(),
             *fault_findings(looks),
-            *leak_findings(files, table.splits, group_by),
+            *leak_findings(files, table.splits, group),
             *likeness_findings(alike(files, len(table.splits)), table.splits),
         ]
     )

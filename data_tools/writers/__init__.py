@@ -18,16 +18,24 @@ from grounding.samples import Sample, write_samples
 
 
 class Style(NamedTuple):
-    """How samples become one file: its suffix, what writes it, and marks that no text of a sample may hold."""
+    """How samples become one file.
+
+    Attributes:
+        suffix: of the file.
+        write: writes it; goes through the samples once.
+        reserved: marks that no text of a sample may hold.
+        reads_back: whether the samples can be read from the file again as they are.
+    """
 
     suffix: str
     write: Callable[[Path, Iterable[Sample]], None]
     reserved: tuple[str, ...] = ()
+    reads_back: bool = False
 
 
 STYLES: dict[str, Style] = {
-    "pairs": Style(".jsonl", write_samples),
-    "conversations": Style(".jsonl", partial(write_samples, style="conversations")),
+    "pairs": Style(".jsonl", write_samples, reads_back=True),
+    "conversations": Style(".jsonl", partial(write_samples, style="conversations"), reads_back=True),
     "swift": Style(".jsonl", swift.write_swift, swift.RESERVED),
     "llama-factory": Style(".jsonl", llama_factory.write_llama_factory, llama_factory.RESERVED),
     "parquet": Style(".parquet", write_parquet),
@@ -43,8 +51,11 @@ def style_named(name: str) -> Style:
 
 def writable(samples: Iterable[Sample], style: Style, findings: list[Finding]) -> Iterator[Sample]:
     """The samples that a style can say; one whose words hold a mark that the style reads anew becomes a finding."""
+    if not style.reserved:
+        yield from samples
+        return
     for sample in samples:
-        mark = _mark_in(sample, style.reserved) if style.reserved else None
+        mark = _mark_in(sample, style.reserved)
         if mark is None:
             yield sample
         else:

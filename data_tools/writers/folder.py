@@ -6,14 +6,17 @@ the folder is touched, and files of these names that no conversion wrote are nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from operator import eq
 from pathlib import Path
+from typing import overload
 
 from data_tools.writers import STYLES, Style
 from data_tools.writers.findings import FINDINGS
 from grounding.errors import InputError
-from grounding.samples import Manifest, Sample, atomic_path, read_manifest, write_manifest
+from grounding.samples import Manifest, Sample, atomic_path, lines_of_file, read_manifest, write_manifest
 
 MANIFEST = "manifest.json"
 MADE_BY = "grounding convert"  # settings["made_by"] of the manifests that may be replaced
@@ -44,17 +47,69 @@ def check_folder(out: Path, splits: Sequence[str], style: Style = STYLES["pairs"
         )
 
 
-def write_folder(out: Path, samples: Mapping[str, Sequence[Sample]], manifest: Manifest, style: Style) -> None:
-    """Writes `<split>.jsonl`, or another suffix of the style, for each split, and the manifest.
+class Folder:
+    """A dataset folder that is being written; nothing of it has its final name yet."""
 
-    Also for an empty split, so that no file of an earlier run stays.
+    def __init__(self, out: Path, style: Style, renames: ExitStack) -> None:
+        self._out, self._style, self._renames = out, style, renames
+        self._manifest = renames.enter_context(atomic_path(out / MANIFEST))  # entered first, it is renamed last
 
-    Raises RunError where something cannot be written; then the files of an earlier run are as they were.
+    def write(self, split: str, samples: Iterable[Sample]) -> None:
+        """Writes the samples of a split, also where there are none, so that no file of an earlier run stays."""
+        path = self._out / f"{split}{self._style.suffix}"
+        self._style.write(self._renames.enter_context(atomic_path(path)), samples)
+
+    def tell(self, manifest: Manifest) -> None:
+        """Writes the manifest."""
+        write_manifest(self._manifest, manifest)
+
+
+@contextmanager
+def replaced_folder(out: Path, style: Style) -> Iterator[Folder]:
+    """The folder to write the splits and then the manifest to; all get their final names when the block ends well.
+
+    Raises:
+        RunError: something cannot be written; then the files of an earlier run are as they were.
     """
-    with ExitStack() as renames:  # what is entered first is renamed last
-        write_manifest(renames.enter_context(atomic_path(out / MANIFEST)), manifest)
-        for split, lines in samples.items():
-            style.write(renames.enter_context(atomic_path(out / f"{split}{style.suffix}")), lines)
+    with ExitStack() as renames:
+        yield Folder(out, style, renames)
+
+
+def write_folder(out: Path, samples: Mapping[str, Iterable[Sample]], manifest: Manifest, style: Style) -> None:
+    """Writes `<split>.jsonl`, or another suffix of the style, for each split, and the manifest. Raises RunError."""
+    with replaced_folder(out, style) as folder:
+        for split, some in samples.items():
+            folder.write(split, some)
+        folder.tell(manifest)
+
+
+class Left(Sequence[Sample]):
+    """Samples left in the file that they were written to; equal to any others of the same content."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _lines(self) -> Sequence[Sample]:
+        return lines_of_file(self._path)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        return self._lines[place]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
 
 
 def _is_ours(path: Path) -> bool:

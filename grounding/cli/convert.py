@@ -5,35 +5,28 @@ grounding convert instances.json --format coco --out data/parts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from data_tools import convert as line
 from data_tools.caps import Caps
+from data_tools.engines import ENGINES, engine_of
 from data_tools.readers import OWN
 from data_tools.readers.box_form import FORMS
 from data_tools.readers.voc import PIXELS
-from data_tools.reasons import REASONS
-from data_tools.records import EXAMPLES, Tally
 from data_tools.splits import SPLITS, parse_ratios
-from data_tools.stats import BUDGET
 from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
-from data_tools.writers.findings import FINDINGS
 from grounding.cli.bars import bars
+from grounding.cli.conversion_told import tell
 from grounding.errors import InputError
-from grounding.samples import Style
 from grounding.text import NOT_FOUND
-
-SHOWN = 3  # examples of samples, and of findings of one reason
-CLASSES_SHOWN = 12
 
 
 @click.command("convert")
@@ -147,6 +140,25 @@ CLASSES_SHOWN = 12
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Images, or sources, read at a time. The same is written whatever N is. Default: the cores there are.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="local",
+    show_default=True,
+    help="Where they are read: this machine, or a Ray cluster (RAY_ADDRESS), which must see the same files.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where read images are remembered; one of the same size and time is not read again. Default: user's cache.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     sources: tuple[str, ...],
@@ -161,6 +173,9 @@ def command(
     max_per_class: int | None,
     max_per_image: int | None,
     balance: float,
+    workers: int | None,
+    engine: str,
+    cache: Path | None,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -180,10 +195,16 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
+    means = line.Means(engine_of(engine, workers), cache or _user_cache())
     with bars(quiet) as progress:
-        conversion = line.convert([_source(source) for source in sources], out, options, progress)
+        conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:
-        _tell(Console(), conversion, options, out)
+        tell(Console(), conversion, options, out)
+
+
+def _user_cache() -> Path:
+    """Where the user's programs keep what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grounding" / "looks"
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -216,122 +237,3 @@ def _templates(values: Sequence[str], langs: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"two files for {key}: {files[key]} and {path}", where="--templates")
         files[key] = Path(path)
     return files
-
-
-def _tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
-    """What was done, and everything a user should look at before training."""
-    counts = conversion.manifest.counts
-    console.print(
-        f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, "
-        f"{counts['images']:,} of them in {counts['samples']:,} samples"
-    )
-    console.print(_split_table(conversion.splits))
-    for name, choice in conversion.taken.items():
-        console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally, out / FINDINGS)
-    console.print(_class_table(conversion.splits))
-    for warning in _warnings(conversion, options):
-        console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
-    console.print("[bold]Examples[/]")
-    for sample in _examples(conversion):
-        console.print(
-            f"  {escape(sample.id)}\n    {escape(sample.prompt)}\n    [green]{escape(sample.label)}[/]", highlight=False
-        )
-
-
-def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("split", title="Samples", title_justify="left")
-    for heading in ("images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
-        table.add_column(heading, justify="right")
-    for split, numbers in splits.items():
-        tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
-        table.add_row(
-            split,
-            f"{numbers['images']:,}",
-            f"{numbers['found']:,}",
-            f"{numbers['not_found']:,}",
-            f"{numbers['boxes']:,}",
-            f"{tokens['total']:,} ({tokens['max']:,})",
-            "-" if ceiling is None else f"{ceiling:.4f}",
-        )
-    table.caption = (
-        "tokens: 16 a box and 1, and eos; words around boxes estimated. Grid ceiling: IoU of a perfect answer."
-    )
-    table.caption_justify = "left"
-    return table
-
-
-def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
-    """Each reason that was met: outcome, number, meaning, a few places."""
-    table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
-    table.add_column("n", justify="right")
-    table.add_column("rule and examples", overflow="fold")
-    colours = {"refused": "red", "mended": "yellow", "kept": "green"}
-    for outcome, colour in colours.items():
-        for reason, count in tally.having(outcome).items():  # type: ignore[arg-type]  # the keys are the outcomes
-            examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
-            text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
-            table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
-    console.print(table if table.row_count else "Nothing was refused or mended.")
-    if table.row_count:
-        cut = any(count > len(tally.examples[reason]) for reason, count in tally.counts.items())
-        most = f", of each reason the first {EXAMPLES:,}" if cut else ""
-        console.print(f"All places{most}: {escape(str(findings))}", highlight=False)
-
-
-def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The most and, of many, the rarest classes of all splits together."""
-    totals: dict[str, list[int]] = {}
-    for numbers in splits.values():
-        for category, counted in numbers["classes"].items():
-            total = totals.setdefault(category, [0, 0, 0])
-            for column, name in enumerate(("found", "not_found", "boxes")):
-                total[column] += counted[name]
-    ordered = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
-    table = Table("class", title=f"Classes ({len(ordered)})", title_justify="left")
-    for heading in ("found", "not found", "boxes"):
-        table.add_column(heading, justify="right")
-    half = CLASSES_SHOWN // 2
-    shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
-    for category, total in shown:
-        table.add_row(escape(category), *(f"{number:,}" for number in total))
-    return table
-
-
-def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
-    """What a user would rather know before training than after."""
-    shaped = options.caps != Caps() or options.tasks != line.Options().tasks
-    for split, numbers in conversion.splits.items():
-        if not numbers["samples"]:
-            yield f"{split} has no sample; {split}.jsonl is empty."
-        elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
-            yield (
-                f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
-                "asked for: no more classes are known to be absent from its images."
-            )
-        for task, wanted in numbers.get("tasks_wanted", {}).items():
-            if (possible := numbers["tasks_possible"][task]) < wanted:
-                yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
-        if shaped and (ready := numbers.get("ready", 0)):
-            yield f"{split} has {ready} samples as the source holds them: --tasks, shares and caps do not touch them."
-        over = numbers["label_tokens"]["over_budget"]
-        if over:
-            yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."
-    chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
-    if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
-        yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
-    if options.style not in get_args(Style):
-        yield f"finetune and benchmark read {' and '.join(get_args(Style))}; {options.style} is for other programs."
-    if not options.check_images:
-        yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
-    if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):
-        yield "the source names its negatives: with exhaustive absence, classes may be called absent that are there."
-
-
-def _examples(conversion: line.Conversion) -> list[Any]:
-    """A few found samples and one not found, from the first split that has any."""
-    samples = next(samples for samples in conversion.samples.values() if samples)
-    found = [sample for sample in samples if sample.boxes]
-    absent = [sample for sample in samples if not sample.boxes]
-    few = found[:: max(1, len(found) // SHOWN)][:SHOWN]
-    return few + absent[:1]

@@ -31,6 +31,7 @@ LEVEL_STYLES = {"fault": "bold red", "warning": "yellow", "note": "cyan"}
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image.")
 @click.option("--cards", type=int, default=120, show_default=True, metavar="N", help="Samples drawn in the page.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("--group-by", metavar="REGEX", help="What may not be in two splits. Default: as converted.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON, and nothing else.")
 @click.option("--page/--no-page", default=True, show_default=True, help="Write the page.")
@@ -41,6 +42,7 @@ def command(
     check_images: bool,
     cards: int,
     seed: int,
+    group_by: str | None,
     follow_links: bool,
     as_json: bool,
     page: bool,
@@ -61,6 +63,7 @@ def command(
             check_images=check_images,
             cards=cards if page else 0,
             seed=seed,
+            group_by=group_by,
             follow_links=follow_links,
             progress=progress,
         )

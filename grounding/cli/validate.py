@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--max-label-tokens", type=click.IntRange(1), default=BUDGET, show_default=True, help="As in finetune.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the images, if not as the manifest says.")
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image.")
+@click.option("--group-by", metavar="REGEX", help="What may not be in two splits. Default: as converted.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
 @click.pass_context

@@ -13,7 +13,15 @@ from grounding.samples.images import (
     small_grey,
     to_rgb,
 )
-from grounding.samples.jsonl import Style, open_samples, read_samples, sound, write_lines, write_samples
+from grounding.samples.jsonl import (
+    Style,
+    lines_of_file,
+    open_samples,
+    read_samples,
+    sound,
+    write_lines,
+    write_samples,
+)
 from grounding.samples.lines import Lines, ids_of, pick
 from grounding.samples.manifest import Dataset, Manifest, open_dataset, read_dataset, read_manifest, write_manifest
 from grounding.samples.overlap import shared_images
@@ -35,6 +43,7 @@ __all__ = [
     "ids_of",
     "image_key",
     "image_size",
+    "lines_of_file",
     "open_dataset",
     "open_image",
     "open_samples",

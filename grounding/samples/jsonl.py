@@ -16,13 +16,15 @@ from grounding.samples.atomic import atomic_path
 from grounding.samples.conversations import Conversation, from_conversation, to_conversation
 from grounding.samples.decoding import decode, read_places
 from grounding.samples.lines import Lines
-from grounding.samples.sample import LANGUAGES, TASKS, Sample, problems, written_keys
+from grounding.samples.sample import LANGUAGES, TASKS, Sample, is_plain, problems, written_keys
 
 Style = Literal["pairs", "conversations"]
+BUFFER = 1 << 20  # bytes that are written at once
 
 _ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
 _pair = msgspec.json.Decoder(Sample)
 _conversation = msgspec.json.Decoder(Conversation)
+_encoder = msgspec.json.Encoder()
 # A quote inside a JSON string is escaped, so this can only be a key.
 _HAS_CONVERSATIONS = re.compile(rb'"conversations"\s*:')
 
@@ -110,6 +112,22 @@ def _has_conversations(content: bytes) -> bool:
     return b'"conversations"' in content and _HAS_CONVERSATIONS.search(content) is not None
 
 
+def lines_of_file(path: Path) -> Sequence[Sample]:
+    """The samples of a file that `write_samples` wrote, left there and read when they are asked for.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    offsets = array("q", [0])
+    try:
+        with path.open("rb") as file:
+            while line := file.readline():
+                offsets.append(offsets[-1] + len(line))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return Lines(path, np.array(offsets[:-1], dtype=np.int64), _one_of_line, ids=())
+
+
 def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs") -> None:
     """Writes samples as JSONL, one a line, keys in the contract's order, under a temporary name first.
 
@@ -121,9 +139,14 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
     write_lines(path, samples, to_conversation if style == "conversations" else to_pair)
 
 
-def to_pair(sample: Sample) -> dict[str, Any]:
-    """The sample as a line of pairs."""
-    return {key: getattr(sample, key) for key in written_keys(sample)}
+def to_pair(sample: Sample) -> msgspec.Raw | dict[str, Any]:
+    """The sample as a line of pairs: nearly always its JSON as it is, without the keys that say nothing."""
+    if sample.upright or sample.history:
+        return {key: getattr(sample, key) for key in written_keys(sample)}
+    return msgspec.Raw(_encoder.encode(sample).removesuffix(_SAYS_NOTHING) + b"}")
+
+
+_SAYS_NOTHING = b',"upright":false,"history":[]}'  # the end of a sample with none of the keys that are left out
 
 
 def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample], Any]) -> None:
@@ -134,11 +157,10 @@ def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample
             holds half a surrogate pair. Nothing is written then.
         RunError: the file cannot be written.
     """
-    encoder = msgspec.json.Encoder()
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+    with atomic_path(Path(path)) as temporary, temporary.open("wb", buffering=BUFFER) as file:
         for sample in sound(samples):
             try:
-                file.write(encoder.encode(to_line(sample)) + b"\n")
+                file.write(_encoder.encode(to_line(sample)) + b"\n")
             except UnicodeEncodeError as error:
                 raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
 
@@ -147,6 +169,10 @@ def sound(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples. Raises InputError at one that something is wrong about, or whose id stood before."""
     ids: set[str] = set()
     for sample in samples:
+        if sample.id not in ids and is_plain(sample):
+            ids.add(sample.id)
+            yield sample
+            continue
         wrong = list(problems(sample))
         if sample.id in ids:
             wrong.append("its id stands twice; ids must be unique")

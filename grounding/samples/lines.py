@@ -27,7 +27,7 @@ class Lines(Sequence[T]):
         path: of the file.
         offsets: int64[N], where each line starts; `NONE` where there is none, and None stands for it.
         decode: a record from the bytes of its line, which are known to be good.
-        ids: the name of each record.
+        ids: the name of each record; none at all where no one asks for them.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class Lines(Sequence[T]):
     def pick(self, places: Sequence[int] | NDArray[np.int64]) -> Lines[T]:
         """The records at these places, in this order."""
         chosen = np.asarray(places, dtype=np.int64)
-        return Lines(self._path, self._offsets[chosen], self._decode, ids=[self.ids[place] for place in chosen])
+        ids = [self.ids[place] for place in chosen] if self.ids else ()
+        return Lines(self._path, self._offsets[chosen], self._decode, ids=ids)
 
 
 def pick(records: Sequence[T], places: Sequence[int] | array[int]) -> Sequence[T]:

@@ -99,6 +99,24 @@ def problems(sample: Sample) -> Iterator[str]:
             yield f"`categories` has length {len(sample.categories)} but `boxes` is {found}; they must be parallel"
 
 
+def is_plain(sample: Sample) -> bool:
+    """Whether the sample is of the usual kind and nothing is wrong with it: quick to see, true of nearly all."""
+    if not (sample.id and sample.image and sample.width and sample.height and sample.label.strip()):
+        return False
+    if sample.boxes is None or sample.categories is not None or sample.width < 0 or sample.height < 0:
+        return False
+    try:
+        for x0, y0, x1, y1 in [*sample.boxes, *sample.ignore] if sample.ignore else sample.boxes:
+            if not (_LEAST < x0 < x1 < _MOST and _LEAST < y0 < y1 < _MOST):
+                return False
+    except ValueError:  # not four numbers
+        return False
+    return True
+
+
+_LEAST, _MOST = -math.inf, math.inf
+
+
 def _frame_problems(sample: Sample) -> Iterator[str]:
     """What is wrong with image, width and height, and with having boxes or not having them."""
     sizes = (sample.width, sample.height)

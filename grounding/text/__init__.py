@@ -5,7 +5,7 @@ from __future__ import annotations
 from grounding.text.automaton import Automaton, answer_automaton
 from grounding.text.dialects import COGVLM, DIALECTS, Dialect, dialect_named
 from grounding.text.expressions import GEOMETRIES, expressions, fill_expression
-from grounding.text.grammar import Written, read_boxes, read_written, reading_order, write_boxes
+from grounding.text.grammar import Written, read_boxes, read_written, reading_order, write_boxes, write_many
 from grounding.text.grid import GRID, Scale, grid_ceiling, to_grid, to_pixels
 from grounding.text.mirror import mirror_boxes, mirror_words
 from grounding.text.prompts import (
@@ -62,4 +62,5 @@ __all__ = [
     "to_grid",
     "to_pixels",
     "write_boxes",
+    "write_many",
 ]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grounding.text.characters import contains, plain, squeeze
-from grounding.text.grid import DIGITS, LAST_CELL, to_grid
+from grounding.text.grid import DIGITS, GRID, LAST_CELL, to_grid
 from grounding.text.reading import (
     Box,
     Part,
@@ -55,6 +56,46 @@ def write_boxes(xyxy_px: ArrayLike, size_wh: tuple[float, float]) -> Written:
     """
     cells, widened = to_grid(xyxy_px, size_wh)
     return Written(write_group(in_order(cells)), widened)
+
+
+def write_many(xyxy_px: Sequence[Sequence[Sequence[float]]], sizes_wh: ArrayLike) -> list[Written]:
+    """What `write_boxes` writes for each of many groups, many times faster.
+
+    Args:
+        xyxy_px: float[n, 4] of each group, n >= 1.
+        sizes_wh: float[groups, 2], width and height of the frame of each group.
+
+    Raises:
+        ValueError: as `write_boxes`.
+    """
+    counts = np.array([len(boxes) for boxes in xyxy_px], dtype=np.int64)
+    if not counts.all():
+        raise ValueError("there is no box to write; an absent object is answered with a not-found sentence")
+    if not len(counts):
+        return []
+    flat = chain.from_iterable(chain.from_iterable(xyxy_px))
+    boxes = np.fromiter(flat, dtype=np.float64, count=NUMBERS * int(counts.sum())).reshape(-1, NUMBERS)
+    group = np.repeat(np.arange(len(counts)), counts)
+    cells, widened = GRID.cells_of(boxes, np.asarray(sizes_wh, dtype=np.float64)[group])
+    x0, y0, x1, y1 = cells.T
+    text = _digits(cells[np.lexsort((x1, y1, x0, y0, group))])
+    ends = np.cumsum(counts).tolist()
+    starts = [0, *ends[:-1]]
+    changed = np.bincount(group, widened, minlength=len(counts)).astype(np.int64).tolist()
+    return [
+        Written(f"{OPEN}{text[start * _BOX_LENGTH : end * _BOX_LENGTH - 1]}{CLOSE}", count)
+        for start, end, count in zip(starts, ends, changed, strict=True)
+    ]
+
+
+def _digits(cells: NDArray[np.int64]) -> str:
+    """Each box as `_BOX_LENGTH` characters, with the mark that parts it from the next one."""
+    powers = 10 ** np.arange(DIGITS - 1, -1, -1)
+    characters = np.empty((len(cells), NUMBERS, DIGITS + 1), dtype=np.uint8)
+    characters[:, :, :DIGITS] = cells[:, :, None] // powers % 10 + ord("0")
+    characters[:, :, DIGITS] = ord(NEXT_NUMBER)
+    characters[:, -1, DIGITS] = ord(NEXT_BOX)
+    return characters.tobytes().decode("ascii")
 
 
 def in_order(cells: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -23,6 +23,8 @@ DIGITS = len(str(LAST_CELL))
 Floats: TypeAlias = NDArray[np.float64]
 Cells: TypeAlias = NDArray[np.int64]
 Size: TypeAlias = tuple[float, float]
+Sizes: TypeAlias = Size | Floats
+"""Width and height of one frame, or float64[N, 2], that of each box."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Scale:
     last: int | None = None
     resized: Callable[[Size], tuple[int, int]] | None = None
 
-    def parts(self, size_wh: Size) -> tuple[int, int]:
+    def parts(self, size_wh: Sizes) -> tuple[int, int]:
         """Parts along the width and along the height.
 
         Raises:
@@ -49,24 +51,35 @@ class Scale:
         if self.divisor is not None:
             return self.divisor, self.divisor
         assert self.resized is not None, "a scale has a divisor or a rule of resizing"
-        return self.resized(size_wh)
+        width, height = size_wh
+        return self.resized((float(width), float(height)))
 
-    def greatest(self, size_wh: Size) -> tuple[int, int]:
+    def greatest(self, size_wh: Sizes) -> tuple[int, int]:
         """The greatest x and the greatest y that may be written."""
         return self.parts(size_wh) if self.last is None else (self.last, self.last)
 
     def to_cells(self, xyxy_px: ArrayLike, size_wh: Size) -> tuple[Cells, int]:
-        """Cells of boxes in pixels, row by row, and how many boxes had to be widened.
+        """Cells of boxes in pixels, row by row, and how many boxes had to be widened; as `cells_of`.
+
+        Returns:
+            int64[N, 4] in 0..greatest with x0 < x1 and y0 < y1, and the number of boxes changed.
+        """
+        cells, widened = self.cells_of(xyxy_px, size_wh)
+        return cells, int(widened.sum())
+
+    def cells_of(self, xyxy_px: ArrayLike, size_wh: Sizes) -> tuple[Cells, NDArray[np.bool_]]:
+        """Cells of boxes in pixels, row by row, and which of them had to be widened.
 
         The cell of a value is floor(parts * value / size + 0.5), clamped to 0..greatest. Where both ends of a box fall
         into one cell, its end moves one cell on, or its start one cell back at the last cell; the box is counted once.
 
         Args:
             xyxy_px: float[N, 4], x0 <= x1 and y0 <= y1; values outside the frame are clamped.
-            size_wh: width and height of the frame in pixels.
+            size_wh: width and height of the frame in pixels; where the scale has a divisor, also of the frame of each
+                box.
 
         Returns:
-            int64[N, 4] in 0..greatest with x0 < x1 and y0 < y1, and the number of boxes changed.
+            int64[N, 4] in 0..greatest with x0 < x1 and y0 < y1, and bool[N], which boxes were changed.
 
         Raises:
             ValueError: a value is not finite, a box is inverted, or the size is not positive.
@@ -83,9 +96,9 @@ class Scale:
         at_end = cells[:, 2:] == greatest[:2]
         cells[:, 2:] += flat & ~at_end
         cells[:, :2] -= flat & at_end
-        return cells, int(flat.any(axis=1).sum())
+        return cells, flat.any(axis=1)
 
-    def to_pixels(self, cells: ArrayLike, size_wh: Size) -> Floats:
+    def to_pixels(self, cells: ArrayLike, size_wh: Sizes) -> Floats:
         """Corners in pixels, float64[N, 4], of boxes in cells: cell / parts * size.
 
         Raises:
@@ -93,22 +106,24 @@ class Scale:
         """
         return as_boxes(cells) / np.tile(self.parts(size_wh), 2) * _frame(size_wh)
 
-    def ceiling(self, xyxy_px: ArrayLike, size_wh: Size) -> Floats:
+    def ceiling(self, xyxy_px: ArrayLike, size_wh: Sizes) -> Floats:
         """IoU of each box with itself after writing and reading, float64[N]: the most that a perfect answer can reach.
 
         Raises:
             ValueError: as `to_cells`.
         """
-        cells, _ = self.to_cells(xyxy_px, size_wh)
+        cells, _ = self.cells_of(xyxy_px, size_wh)
         return iou_pairs(xyxy_px, self.to_pixels(cells, size_wh))
 
 
-def _frame(size_wh: Size) -> Floats:
-    """The frame's size once per corner value, float64[4]."""
-    width, height = size_wh
-    if not (np.isfinite(width) and np.isfinite(height) and width > 0 and height > 0):
+def _frame(size_wh: Sizes) -> Floats:
+    """The frame's size once per corner value, float64[4], or float64[N, 4] of the frames of N boxes."""
+    sizes = np.asarray(size_wh, dtype=np.float64)
+    wrong = ~(np.isfinite(sizes) & (sizes > 0)).all(axis=-1)
+    if wrong.any():
+        width, height = size_wh if sizes.ndim == 1 else sizes[wrong][0].tolist()
         raise ValueError(f"width and height must be positive numbers, found {width} x {height}")
-    return np.array([width, height, width, height], dtype=np.float64)
+    return np.concatenate((sizes, sizes), axis=-1)
 
 
 GRID = Scale(CELLS, LAST_CELL)

@@ -107,7 +107,7 @@ def not_found_clauses(lang: str) -> tuple[str, ...]:
 
 def pick(choices: Sequence[T], rng: random.Random) -> T:
     """One of the wordings or clauses, drawn evenly by the caller's generator."""
-    return choices[rng.randrange(len(choices))]
+    return rng.choice(choices)
 
 
 def fill_prompt(
@@ -140,6 +140,8 @@ def fill_prompt(
 
 def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:
     """The label for a phrase that is there; `boxes_text` is what `write_boxes` wrote."""
+    if wording.answer == PLAIN_ANSWER:
+        return boxes_text
     return _fill(wording.answer, phrase=phrase, boxes=boxes_text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,25 @@ def test_every_option_reaches_the_manifest(source: Path, tmp_path: Path) -> None
     assert "images were not read" in result.output
 
 
+def test_images_are_remembered_and_neither_that_nor_workers_change_what_is_written(
+    source: Path, tmp_path: Path, cache_home: Path
+) -> None:
+    for path in source.parent.glob("*.png"):
+        os.utime(path, (10**9, 10**9))
+    written = []
+    for options in ((), ("--workers", 2), ("--workers", 1, "--cache", tmp_path / "mine")):
+        result = call(source, "--format", "coco", "--out", tmp_path / "out", *options)
+        assert result.exit_code == 0, result.output
+        written.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
+    assert written[0] == written[1] == written[2]
+    assert len(list((cache_home / "grounding" / "looks").iterdir())) == 1
+    (kept,) = (tmp_path / "mine").iterdir()
+    kept.write_text("broken")
+    result = call(source, "--format", "coco", "--out", tmp_path / "out", "--cache", tmp_path / "mine")
+    assert result.exit_code == 0
+    assert "all images are read again" in " ".join(result.output.split())
+
+
 def test_voc(tmp_path: Path) -> None:
     files = {f"{n}": voc_xml([voc_object("cat", 1, 1, 9, 9)]) for n in range(4)}
     folder = voc_folder(tmp_path / "voc", files, {"train": "01", "val": "23"})  # type: ignore[dict-item]
@@ -166,6 +186,8 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["{source}", "--templates", "presence:en=x.txt"], "for presence, which is not asked for"),
         (["{source}", "--format", "coco", "--frame", "sideways"], "stored"),
         (["nowhere.json"], "no such file"),
+        (["{source}", "--workers", "0"], "1 or more"),
+        (["{source}", "--engine", "spark"], "ray"),
         (["{source}", "--box-form", "yxyx"], "corners"),
     ],
 )

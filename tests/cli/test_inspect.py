@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from data_tools.writers.folder import MADE_BY
 from grounding.cli.main import group
 from tests.data_tools.inspection.making import dataset, sample
 
@@ -20,9 +21,8 @@ def call(*arguments: object) -> Result:
 def made(tmp_path: Path) -> Path:
     """Twelve pictures of a class with brackets in its name, and one of a class that train lacks."""
     train = [sample(f"{number}.png", category="[red]cat") for number in range(12)]
-    path = dataset(
-        tmp_path, train=train, val=[sample("v.png", category="owl")], manifest={"refusals": {"zero_area": 2}}
-    )
+    manifest = {"settings": {"made_by": MADE_BY}, "refusals": {"zero_area": 2}}
+    path = dataset(tmp_path, train=train, val=[sample("v.png", category="owl")], manifest=manifest)
     (tmp_path / "images/v.png").write_bytes((tmp_path / "images/3.png").read_bytes())
     return path
 

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from data_tools.checks import check_boxes, check_images, look_at, trust_sizes
+from data_tools.check_boxes import check_boxes
+from data_tools.checks import check_images, look_at, trust_sizes
 from data_tools.records import Record, Tally
 from tests.data_tools.annotated import box, image, record
 
 
 def check(folder: Path, *records: Record, frame: Any = None, follow_links: bool = False) -> tuple[list[Record], Tally]:
     seen: list[None] = []
-    kept, tally = check_images(records, folder, frame, follow_links, lambda: seen.append(None))
+    kept, tally, *_ = check_images(records, folder, frame, follow_links, lambda: seen.append(None))
     assert len(seen) == len(records)
     return kept, tally
 

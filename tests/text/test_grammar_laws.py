@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grounding.text import NOT_FOUND, REASONS, read_boxes, write_boxes
+from grounding.text import NOT_FOUND, REASONS, read_boxes, write_boxes, write_many
 from grounding.text.characters import contains, plain, squeeze
 
 # Text that comes near to boxes far more often than letters drawn at random would.
@@ -135,3 +135,19 @@ def test_a_long_answer_is_read(piece: str) -> None:
     text = "[[" + piece * (100_000 // len(piece))
     reading = read_boxes(text)
     assert len(reading.xyxy_grid) or reading.refusals
+
+
+side = st.tuples(st.floats(-50, 4100), st.floats(-50, 4100)).map(sorted)
+box = st.tuples(side, side).map(lambda sides: [sides[0][0], sides[1][0], sides[0][1], sides[1][1]])
+
+
+@given(st.lists(st.lists(box, min_size=1, max_size=4), max_size=5), st.data())
+def test_many_groups_at_once_are_each_as_one_alone(groups: list[list[list[float]]], data: st.DataObject) -> None:
+    sizes = [data.draw(st.tuples(st.integers(1, 4000), st.integers(1, 4000))) for _ in groups]
+    assert write_many(groups, sizes) == [write_boxes(boxes, size) for boxes, size in zip(groups, sizes, strict=True)]
+
+
+@pytest.mark.parametrize(("groups", "told"), [([[]], "no box"), ([[[0, 0, float("nan"), 1]]], "not finite")])
+def test_what_cannot_be_written_is_refused_in_many_groups_too(groups: list[list[list[float]]], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        write_many(groups, [(9, 9)])

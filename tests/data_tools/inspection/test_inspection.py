@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from data_tools.inspection.inspection import Inspection, inspect
+from data_tools.writers.folder import MADE_BY
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Sample
 from grounding.text import NOT_FOUND
@@ -126,6 +127,7 @@ def test_splits_that_are_empty_or_small(tmp_path: Path) -> None:
 
 def test_refusals_come_from_the_manifest(tmp_path: Path) -> None:
     manifest = {
+        "settings": {"made_by": MADE_BY},
         "refusals": {"zero_area": 7},
         "counts": {"splits": {"train": {"boxes": 40}}, "places": {"zero_area": ["a.xml: object 3"]}},
     }

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from data_tools.inspection.inspection import inspect
 from data_tools.inspection.page import code, render_page
+from data_tools.writers.folder import MADE_BY
 from tests.data_tools.inspection.making import dataset, photo, sample
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;{{ 7*7 }}</style>"
@@ -83,7 +84,7 @@ def test_what_a_user_wrote_is_only_text(tmp_path: Path) -> None:
         "not_found": {"en": EVIL},
         "refusals": {EVIL: 3},
         "counts": {"places": {EVIL: [EVIL]}},
-        "settings": {"sources": [EVIL], "format": EVIL},
+        "settings": {"made_by": MADE_BY, "sources": [EVIL], "format": EVIL},
     }
     path = dataset(tmp_path, train=[evil, other], manifest=manifest)
     text = render_page(inspect(path))

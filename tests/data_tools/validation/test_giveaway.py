@@ -72,6 +72,23 @@ def test_a_wording_that_leans_is_found_and_told() -> None:
     assert "of the found" in str(worst) and "val, phrase_to_boxes, en" in str(worst)
 
 
+def test_a_word_that_tells_is_found_where_no_wording_is_frequent() -> None:
+    rng = Random(0)
+    verbs = [f"verb{n}" for n in range(40)]
+    samples = [asked(n, f"{rng.choice(verbs)} {{}}", present=n % 5 != 0) for n in range(150)]
+    assert verdicts(samples) == []
+    samples += [asked(n, f"{rng.choice(verbs)} {{}}, if at all", present=False) for n in range(30)]
+    assert ("train, phrase_to_boxes, en", "the word") in verdicts(samples)
+
+
+def test_what_cannot_be_parted_from_its_phrase_is_no_wording() -> None:
+    """Else a class that is always there would be taken for a way to ask."""
+    unnamed = {"phrase": None, "category": None}
+    samples = [sample(f"{n}.png", prompt="Find cat.", **unnamed) for n in range(50)]  # type: ignore[arg-type]
+    samples += [sample(f"{n}.png", [], prompt="Find dog.", **unnamed) for n in range(50)]  # type: ignore[arg-type]
+    assert verdicts(samples) == []
+
+
 def test_a_language_that_tells_is_found() -> None:
     samples = [asked(n, "{}", present=n % 2 == 0, lang="en" if n % 2 == 0 else "zh") for n in range(100)]
     assert ("train, phrase_to_boxes", "the language") in verdicts(samples)

@@ -10,6 +10,7 @@ import pytest
 
 from data_tools.validation.judging import Lengths
 from data_tools.validation.validate import validate
+from data_tools.writers.folder import MADE_BY
 from grounding.errors import InputError
 from grounding.samples import Sample
 from grounding.text import NOT_FOUND
@@ -94,7 +95,9 @@ def test_images_that_are_not_there_not_whole_or_not_of_their_size(tmp_path: Path
 
 def test_what_is_in_two_splits(tmp_path: Path) -> None:
     train, val = [*GOOD, sample("p1_x.png")], [sample("a.png"), sample("p1_y.png"), sample("c.png")]
-    path = dataset(tmp_path, train=train, val=val, manifest={"settings": {"group_by": "^(p[0-9])_"}})
+    path = dataset(
+        tmp_path, train=train, val=val, manifest={"settings": {"made_by": MADE_BY, "group_by": "^(p[0-9])_"}}
+    )
     (tmp_path / "images/c.png").write_bytes((tmp_path / "images/b.png").read_bytes())
     assert found(path) == {
         "leak_file": "fault",
@@ -102,6 +105,14 @@ def test_what_is_in_two_splits(tmp_path: Path) -> None:
         "leak_group": "fault",
         "id_in_two_splits": "warning",
     }
+
+
+def test_groups_may_be_named(tmp_path: Path) -> None:
+    path = dataset(tmp_path, train=[sample("p1_x.png")], val=[sample("p1_y.png"), sample("p2_y.png")])
+    assert found(path) == {}
+    assert found(path, group_by="^(p[0-9])_") == {"leak_group": "fault"}
+    with pytest.raises(InputError, match="no regular expression"):
+        validate(path, group_by="(")
 
 
 def test_what_looks_alike_in_two_splits_is_a_warning(tmp_path: Path) -> None:

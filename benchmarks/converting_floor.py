@@ -1,0 +1,206 @@
+"""What converting a plain COCO file costs at the least, and what it costs by pycocotools and a loop.
+
+Both write the very lines that `grounding convert --negatives 0 --lang en --no-check-images` writes for a file in which
+nothing is wrong: boxes inside their images, an id for each entry, no two images of one name. They judge nothing, count
+nothing and write no manifest. Knows the wordings and the rule of the splits, nothing else of `data_tools`.
+
+    python -m benchmarks.converting_floor floor FILE.json OUT
+    python -m benchmarks.converting_floor pycocotools FILE.json OUT
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from grounding.text import fill_prompt, load_wordings, not_found_clauses, pick
+
+NOT_FOUND = "No matching object was found."
+WORDINGS, CLAUSES = load_wordings("phrase_to_boxes", "en"), not_found_clauses("en")
+SPLITS = ("train", "val", "test")
+
+
+class Image(msgspec.Struct, gc=False):
+    """An entry of `images`."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class Box(msgspec.Struct, gc=False):
+    """An entry of `annotations`; its polygon is skipped."""
+
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    iscrowd: int
+
+
+class Category(msgspec.Struct, gc=False):
+    """An entry of `categories`."""
+
+    id: int
+    name: str
+
+
+class Document(msgspec.Struct, gc=False):
+    """The file."""
+
+    images: list[Image]
+    annotations: list[Box]
+    categories: list[Category]
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line of the dataset."""
+
+    id: str
+    image: str
+    width: int
+    height: int
+    prompt: str
+    label: str
+    phrase: str
+    category: str
+    boxes: list[list[float]]
+    categories: None
+    ignore: list[list[float]]
+    task: str
+    lang: str
+
+
+def split_of(image: str) -> str:
+    """Train, val or test at 0.8, 0.1, 0.1 with seed 0."""
+    place = int.from_bytes(hashlib.sha256(f"0\0{image}".encode()).digest()[:8], "big") / 2**64 * (0.8 + 0.1 + 0.1)
+    return "train" if place < 0.8 else "val" if place < 0.8 + 0.1 else "test"
+
+
+def ask(image: str, phrase: str) -> tuple[str, str]:
+    """(prompt, answer template): a function of the image and the phrase."""
+    rng = random.Random(f"0|{image}|{phrase}")
+    pick(("en",), rng)
+    wording, clause = pick(WORDINGS, rng), pick(CLAUSES, rng)
+    prompt = fill_prompt(wording, phrase, clause if rng.random() < 0.5 else None, NOT_FOUND)
+    return prompt, wording.answer
+
+
+def labels_of(cells: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:
+    """The text of each run of boxes; cells int64[N, 4] in the order of writing."""
+    digits = cells[..., None] // np.array([100, 10, 1]) % 10 + ord("0")
+    marks = np.broadcast_to(np.array([44, 44, 44, 59])[None, :, None], (len(cells), 4, 1))
+    text = np.concatenate((digits, marks), axis=2).astype(np.uint8).tobytes().decode("ascii")
+    ends = np.append(starts[1:], len(cells))
+    return [f"[[{text[16 * a : 16 * b - 1]}]]" for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def floor(path: Path, out: Path) -> None:
+    """Typed decoding that skips what is not needed, numpy for all boxes at once, one write for each file."""
+    gc.disable()
+    document = msgspec.json.decode(path.read_bytes(), type=Document)
+    names = {category.id: category.name for category in document.categories}
+    images = sorted(document.images, key=lambda image: image.file_name)
+    place = {image.id: number for number, image in enumerate(images)}
+    order = {number: rank for rank, number in enumerate(sorted(names, key=names.__getitem__))}
+    by_rank = sorted(names.values())
+    entries = document.annotations
+    image = np.fromiter((place[entry.image_id] for entry in entries), np.int64, len(entries))
+    rank = np.fromiter((order[entry.category_id] for entry in entries), np.int64, len(entries))
+    crowd = np.fromiter((entry.iscrowd for entry in entries), np.int64, len(entries))
+    flat = (number for entry in entries for number in entry.bbox)
+    xyxy = np.fromiter(flat, np.float64, 4 * len(entries)).reshape(-1, 4)
+    xyxy[:, 2:] += xyxy[:, :2]
+    size = np.array([(one.width, one.height) for one in images], dtype=np.float64)[image]
+    frame = np.concatenate((size, size), axis=1)
+    np.clip(xyxy, 0, frame, out=xyxy)
+    cells = np.clip(np.floor(1000 * xyxy / frame + 0.5), 0, 999).astype(np.int64)
+    flat_side = cells[:, :2] == cells[:, 2:]
+    cells[:, 2:] += flat_side & (cells[:, 2:] < 999)
+    cells[:, :2] -= cells[:, :2] == cells[:, 2:]
+    key = (image * len(names) + rank) * 2 + crowd
+    by_file, by_text = (
+        np.argsort(key, kind="stable"),
+        np.lexsort((cells[:, 2], cells[:, 3], cells[:, 0], cells[:, 1], key)),
+    )
+    runs, starts = np.unique(key[by_file], return_index=True)
+    texts, boxes = labels_of(cells[by_text], starts), xyxy[by_file].tolist()
+    ends = np.append(starts[1:], len(boxes))
+    split = [split_of(one.file_name) for one in images]
+    lines: dict[str, list[Line]] = {name: [] for name in SPLITS}
+    last: Line | None = None
+    for run, start, end, text in zip(runs.tolist(), starts.tolist(), ends.tolist(), texts, strict=True):
+        which, is_crowd = divmod(run, 2)
+        number, at = divmod(which, len(names))
+        one, name = images[number], by_rank[at]
+        if is_crowd:
+            if last is not None and (last.image, last.category) == (one.file_name, name):
+                last.ignore = boxes[start:end]
+            continue
+        prompt, answer = ask(one.file_name, name)
+        label = answer.replace("{phrase}", name).replace("{boxes}", text)
+        last = Line(
+            f"{one.file_name}#{name}", one.file_name, one.width, one.height, prompt, label, name, name,
+            boxes[start:end], None, [], "phrase_to_boxes", "en",
+        )  # fmt: skip
+        lines[split[number]].append(last)
+    for name, some in lines.items():
+        (out / f"{name}.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(some))
+
+
+def by_pycocotools(path: Path, out: Path) -> None:
+    """COCO(...) and a loop over images and classes, as such scripts are written."""
+    from pycocotools.coco import COCO
+
+    coco = COCO(str(path))
+    lines: dict[str, list[bytes]] = {name: [] for name in SPLITS}
+    for image in sorted(coco.loadImgs(coco.getImgIds()), key=lambda image: image["file_name"]):
+        for line in _lines_of(coco, image):
+            lines[split_of(image["file_name"])].append(msgspec.json.encode(line) + b"\n")
+    for name, some in lines.items():
+        (out / f"{name}.jsonl").write_bytes(b"".join(some))
+
+
+def _lines_of(coco: object, image: dict[str, object]) -> Iterator[dict[str, object]]:
+    name, width, height = str(image["file_name"]), int(str(image["width"])), int(str(image["height"]))
+    found: dict[str, list[list[float]]] = {}
+    ignored: dict[str, list[list[float]]] = {}
+    for entry in coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]])):  # type: ignore[attr-defined]
+        x, y, w, h = entry["bbox"]
+        box = [max(0.0, x), max(0.0, y), min(float(width), x + w), min(float(height), y + h)]
+        category = coco.cats[entry["category_id"]]["name"]  # type: ignore[attr-defined]
+        (ignored if entry["iscrowd"] else found).setdefault(category, []).append(box)
+    for category, boxes in sorted(found.items()):
+        prompt, answer = ask(name, category)
+        label = answer.replace("{phrase}", category).replace("{boxes}", _written(boxes, width, height))
+        yield {
+            "id": f"{name}#{category}", "image": name, "width": width, "height": height, "prompt": prompt,
+            "label": label, "phrase": category, "category": category, "boxes": boxes, "categories": None,
+            "ignore": ignored.get(category, []), "task": "phrase_to_boxes", "lang": "en",
+        }  # fmt: skip
+
+
+def _written(boxes: list[list[float]], width: int, height: int) -> str:
+    cells = []
+    for box in boxes:
+        x0, y0, x1, y1 = (
+            min(max(int(1000 * value / side + 0.5), 0), 999)
+            for value, side in zip(box, (width, height, width, height), strict=True)
+        )
+        x0, x1 = (x0, x1) if x0 < x1 else (x0, x1 + 1) if x1 < 999 else (x0 - 1, x1)
+        y0, y1 = (y0, y1) if y0 < y1 else (y0, y1 + 1) if y1 < 999 else (y0 - 1, y1)
+        cells.append((y0, x0, y1, x1))
+    return "[[" + ";".join(f"{x0:03d},{y0:03d},{x1:03d},{y1:03d}" for y0, x0, y1, x1 in sorted(cells)) + "]]"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
+    {"floor": floor, "pycocotools": by_pycocotools}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,125 @@
+"""Boxes as annotated: one by one, or by column where there are hundreds of thousands. Knows no image and no format.
+
+A reader of large files keeps the boxes of all images in `Columns`, a tenth of what as many objects take. A record then
+has `Rows`, the run of them that is its own: a sequence that makes each `Annotation` when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+XYXY = tuple[float, float, float, float]
+Ignore = Literal["crowd", "difficult"]
+IGNORES: tuple[Ignore | None, ...] = (None, "crowd", "difficult")
+
+
+class Annotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One box as annotated: `xyxy_px` float px, not yet checked against the image; `place` says where it stands."""
+
+    xyxy_px: XYXY
+    category: str
+    place: str
+    ignore: Ignore | None = None
+
+
+class Columns(NamedTuple):
+    """The boxes of many images; those of one image stand together, in the order of its annotation.
+
+    Attributes:
+        xyxy_px: float64[N, 4].
+        category: int32[N], numbers in `classes`.
+        ignore: int8[N], numbers in `IGNORES`.
+        entry: int64[N], what `place` makes the place of a row of.
+        classes: names, each once.
+        place: the place of an entry, in words.
+    """
+
+    xyxy_px: NDArray[np.float64]
+    category: NDArray[np.int32]
+    ignore: NDArray[np.int8]
+    entry: NDArray[np.int64]
+    classes: tuple[str, ...]
+    place: Callable[[int], str]
+
+    def only(self, chosen: NDArray[np.bool_]) -> Columns:
+        """The rows of a bool[N]."""
+        if chosen.all():
+            return self
+        return self._replace(
+            xyxy_px=self.xyxy_px[chosen],
+            category=self.category[chosen],
+            ignore=self.ignore[chosen],
+            entry=self.entry[chosen],
+        )
+
+
+class Rows(Sequence[Annotation]):
+    """The rows start..stop of columns as annotations, each made when it is asked for."""
+
+    __slots__ = ("columns", "start", "stop")
+
+    def __init__(self, columns: Columns, start: int, stop: int) -> None:
+        self.columns, self.start, self.stop = columns, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @overload
+    def __getitem__(self, place: int) -> Annotation: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Annotation]: ...
+    def __getitem__(self, place: int | slice) -> Annotation | Sequence[Annotation]:
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[Annotation]:
+        columns, rows = self.columns, slice(self.start, self.stop)
+        numbers = zip(columns.ignore[rows].tolist(), columns.entry[rows].tolist(), strict=True)
+        for box, category, (ignore, entry) in zip(self.boxes_px(), self.categories(), numbers, strict=True):
+            x0, y0, x1, y1 = box
+            place = columns.place(entry)
+            yield Annotation(xyxy_px=(x0, y0, x1, y1), category=category, place=place, ignore=IGNORES[ignore])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def boxes_px(self) -> list[list[float]]:
+        """Corners of each row, px."""
+        return self.columns.xyxy_px[self.start : self.stop].tolist()
+
+    def categories(self) -> list[str]:
+        """The class of each row."""
+        classes = self.columns.classes
+        return [classes[number] for number in self.columns.category[self.start : self.stop].tolist()]
+
+    def ignored(self) -> list[bool]:
+        """Of each row, whether it is a crowd or difficult."""
+        return [number != 0 for number in self.columns.ignore[self.start : self.stop].tolist()]
+
+
+def categories_of(annotations: Sequence[Annotation]) -> list[str]:
+    """The class of each annotation."""
+    if isinstance(annotations, Rows):
+        return annotations.categories()
+    return [annotation.category for annotation in annotations]
+
+
+def ignored_of(annotations: Sequence[Annotation]) -> list[bool]:
+    """Of each annotation, whether it is a crowd or difficult."""
+    if isinstance(annotations, Rows):
+        return annotations.ignored()
+    return [annotation.ignore is not None for annotation in annotations]
+
+
+def boxes_px_of(annotations: Sequence[Annotation]) -> list[list[float]]:
+    """Corners of each annotation, px."""
+    if isinstance(annotations, Rows):
+        return annotations.boxes_px()
+    return [list(annotation.xyxy_px) for annotation in annotations]

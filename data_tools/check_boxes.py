@@ -1,0 +1,162 @@
+"""Boxes held against the size of their image: cut at its edges, refused outside it, doubles counted.
+
+Boxes by column are looked at together; only those that something is to be said of are gone through one by one. Knows no
+format, no image file and no prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from data_tools.annotations import Columns, Rows
+from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally
+from grounding.geometry import area, as_boxes, clip
+
+TOGETHER = 8192  # images whose boxes are looked at together
+ROUNDING = 1e-6  # px: what x + width in floats may lie over the edge without being counted as clipped
+
+
+class Place(NamedTuple):
+    """A box that is looked at: whose it is, where it stands, and what else is needed to speak of it."""
+
+    words: str
+    place: str
+    image: str
+    size_wh: tuple[int, int]
+
+
+def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
+    """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
+    findings: list[Finding] = []
+    plain = _clip_columns(records)
+    return [
+        _check_phrases(plain.get(number) or _check_annotations(record, findings), findings)
+        for number, record in enumerate(records)
+    ], Tally.of(findings)
+
+
+def _clip_columns(records: Sequence[Record]) -> dict[int, Record]:
+    """Number of a record -> the record with its boxes cut, for those by column of which there is nothing to say."""
+    runs: dict[int, list[tuple[int, Rows]]] = {}
+    for number, record in enumerate(records):
+        if isinstance(record.annotations, Rows):
+            runs.setdefault(id(record.annotations.columns), []).append((number, record.annotations))
+    plain: dict[int, Record] = {}
+    for run in runs.values():
+        columns = run[0][1].columns
+        columns = columns._replace(xyxy_px=columns.xyxy_px.copy())
+        for start in range(0, len(run), TOGETHER):
+            some = run[start : start + TOGETHER]
+            sizes_wh = np.array([records[number].size_wh for number, _ in some], dtype=np.float64)
+            unusual = _clip_in_place(columns, [rows for _, rows in some], sizes_wh)
+            for (number, rows), odd in zip(some, unusual.tolist(), strict=True):
+                if not odd:
+                    plain[number] = replace(records[number], annotations=Rows(columns, rows.start, rows.stop))
+    return plain
+
+
+def _clip_in_place(columns: Columns, run: Sequence[Rows], sizes_wh: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cuts the boxes of some images; bool[images]: where a box is outside, was cut, or may be a double.
+
+    Args:
+        columns: of the rows; changed.
+        run: the rows of each image.
+        sizes_wh: float64[images, 2].
+    """
+    starts = np.array([rows.start for rows in run])
+    counts = np.array([len(rows) for rows in run])
+    image = np.repeat(np.arange(len(run)), counts)
+    row = np.arange(len(image)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    stated = columns.xyxy_px[row]
+    clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
+    odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)
+    # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
+    _, first, times = np.unique(_hashes(image, columns.category[row], clipped), return_inverse=True, return_counts=True)
+    odd |= times[first] > 1
+    columns.xyxy_px[row] = clipped
+    return np.bincount(image[odd], minlength=len(run)) > 0
+
+
+def _hashes(image: NDArray[np.int64], category: NDArray[np.int32], xyxy_px: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """A hash of (image, class, box) for each row; equal rows have equal ones."""
+    parts = (image.astype(np.uint64), category.astype(np.uint64), *(xyxy_px + 0.0).view(np.uint64).T)  # no -0.0
+    hashed = np.zeros(len(image), dtype=np.uint64)
+    for part in parts:  # multiply and add by the constant of Knuth's MMIX generator, modulo 2**64
+        hashed = (hashed ^ part ^ (part >> np.uint64(29))) * np.uint64(6364136223846793005) + np.uint64(1)
+        hashed ^= hashed >> np.uint64(32)
+    return hashed
+
+
+def _check_annotations(record: Record, findings: list[Finding]) -> Record:
+    if not record.annotations:
+        return record
+    assert record.size_wh is not None  # settled by the check of the images
+    clipped = _clip([annotation.xyxy_px for annotation in record.annotations], record.size_wh)
+    kept: list[Annotation] = []
+    refused: set[str] = set()
+    seen: set[tuple[str, XYXY]] = set()
+    for annotation, box in zip(record.annotations, clipped, strict=True):
+        at = Place(annotation.category, annotation.place, record.name, record.size_wh)
+        findings += _judge(annotation.xyxy_px, box, at)
+        if box is None:
+            refused.add(annotation.category)
+            continue
+        content = (annotation.category, box)
+        if content in seen:
+            findings.append(Finding("duplicate_box", annotation.place, _told(annotation.xyxy_px, at)))
+        seen.add(content)
+        kept.append(replace(annotation, xyxy_px=box))
+    return replace(record, annotations=tuple(kept), refused=record.refused | refused)
+
+
+def _check_phrases(record: Record, findings: list[Finding]) -> Record:
+    """A phrase one of whose boxes is refused is refused; the same words twice in one image are counted."""
+    if not record.phrases:
+        return record
+    assert record.size_wh is not None  # settled by the check of the images
+    kept: list[Phrase] = []
+    seen: dict[str, list[tuple[XYXY, ...]]] = {}
+    for phrase in record.phrases:
+        clipped = _clip(phrase.boxes_px, record.size_wh)
+        at = Place(phrase.text, phrase.place, record.name, record.size_wh)
+        for stated, box in zip(phrase.boxes_px, clipped, strict=True):
+            findings += _judge(stated, box, at)
+        boxes = tuple(box for box in clipped if box is not None)
+        if len(boxes) < len(clipped):
+            findings.append(Finding("phrase_incomplete", phrase.place, phrase.text))
+            continue
+        before = seen.setdefault(phrase.text.casefold(), [])
+        if before:
+            reason = "repeated_phrase" if boxes in before else "phrase_of_several"
+            findings.append(Finding(reason, phrase.place, f"{phrase.text} in {record.name}"))
+        before.append(boxes)
+        kept.append(replace(phrase, boxes_px=boxes))
+    return replace(record, phrases=tuple(kept))
+
+
+def _clip(stated: Sequence[XYXY], size_wh: tuple[int, int]) -> list[XYXY | None]:
+    """The boxes cut at the edges of an image, None for one that lies outside."""
+    clipped = clip(as_boxes(list(stated)), size_wh)
+    outside = area(clipped) == 0
+    return [None if out else (x0, y0, x1, y1) for (x0, y0, x1, y1), out in zip(clipped.tolist(), outside, strict=True)]
+
+
+def _judge(stated: XYXY, clipped: XYXY | None, at: Place) -> Iterator[Finding]:
+    """What is to be said of a box once it is cut at the edges."""
+    if clipped is None:
+        yield Finding("outside_image", at.place, _told(stated, at))
+    elif max(abs(new - old) for new, old in zip(clipped, stated, strict=True)) > ROUNDING:
+        yield Finding("clipped", at.place, _told(stated, at))
+
+
+def _told(stated: XYXY, at: Place) -> str:
+    return f"{at.words} {_rounded(stated)} in {at.image}, {at.size_wh}"
+
+
+def _rounded(xyxy: XYXY) -> tuple[float, ...]:
+    return tuple(round(value, 2) for value in xyxy)
