@@ -39,7 +39,7 @@ def read_samples(path: Path) -> list[Sample]:
         InputError: the file cannot be read or has no samples; or lines are wrong: each is told with file and line, the
             key, what was found and what is allowed, all of them at once.
     """
-    return [sample for _, some in _checked(Path(path)) for sample in some]
+    return [sample for _, some, _ in _checked(Path(path)) for sample in some]
 
 
 def open_samples(path: Path) -> Sequence[Sample]:
@@ -52,21 +52,25 @@ def open_samples(path: Path) -> Sequence[Sample]:
     """
     path = Path(path)
     offsets, ids = array("q"), []
-    for offset, some in _checked(path):
+    again: Callable[[bytes], Sample] = _pair.decode
+    for offset, some, has_conversations in _checked(path):
         if len(some) != 1:
             return read_samples(path)
+        if has_conversations:
+            again = _one_of_line
         offsets.append(offset)
         ids.append(some[0].id)
-    return Lines(path, np.array(offsets, dtype=np.int64), _one_of_line, ids=ids)
+    return Lines(path, np.array(offsets, dtype=np.int64), again, ids=ids)
 
 
-def _checked(path: Path) -> Iterator[tuple[int, list[Sample]]]:
-    """Where each line starts, and its samples; what is wrong is raised behind the last one."""
+def _checked(path: Path) -> Iterator[tuple[int, list[Sample], bool]]:
+    """Where each line starts, its samples, and whether it is a conversation; what is wrong comes last, raised."""
     line_of: dict[str, int] = {}
     found: list[tuple[int, str]] = []
     for number, offset, content in read_places(path):
+        has_conversations = _has_conversations(content)
         try:
-            read = _read_line(content)
+            read = _read_line(content, has_conversations)
         except ValueError as error:
             found.append((number, str(error)))
             continue
@@ -76,7 +80,7 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample]]]:
                 first = line_of[sample.id]
                 found.append((number, f"`id` {sample.id!r} stands in line {first} already; ids must be unique"))
             line_of.setdefault(sample.id, number)
-        yield offset, read
+        yield offset, read, has_conversations
     if len(found) == 1:
         raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
     if found:
@@ -88,12 +92,12 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample]]]:
 def _one_of_line(content: bytes) -> Sample:
     """The sample of a line that was looked at before and has one."""
     if _has_conversations(content):
-        return _read_line(content.strip())[0]
+        return _read_line(content.strip(), True)[0]
     return _pair.decode(content)
 
 
-def _read_line(content: bytes) -> list[Sample]:
-    """The samples of one line.
+def _read_line(content: bytes, has_conversations: bool) -> list[Sample]:
+    """The samples of one line, which is a conversation or not.
 
     Raises:
         ValueError: what is wrong with it.
@@ -102,7 +106,7 @@ def _read_line(content: bytes) -> list[Sample]:
         raise ValueError("found a JSON array; one JSON object a line is needed (JSONL)")
     if content.startswith(b'{"messages"'):
         raise ValueError("found a line of ms-swift's; `grounding convert FILE --format swift` makes a sample of it")
-    if _has_conversations(content):
+    if has_conversations:
         return from_conversation(decode(content, _conversation, _ALLOWED))
     return [decode(content, _pair, _ALLOWED)]
 

@@ -86,7 +86,8 @@ def problems(sample: Sample) -> Iterator[str]:
         yield "`image` is empty; it must be a path below the image root, or null"
     if not sample.label.strip():
         yield "`label` is empty; it must be the answer to train"
-    yield from _frame_problems(sample)
+    if not (sample.image and sample.width and sample.height and sample.width > 0 and sample.height > 0):
+        yield from _frame_problems(sample)
     for key, boxes in (("boxes", sample.boxes or []), ("ignore", sample.ignore)):
         for index, box in enumerate(boxes):
             if len(box) == 4 and -math.inf < box[0] < box[2] < math.inf and -math.inf < box[1] < box[3] < math.inf:

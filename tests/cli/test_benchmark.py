@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 def test_predictions_are_scored_and_the_headline_is_printed(data: Path, answers: Path, tmp_path: Path) -> None:
     said = run("--data", data, "--predictions", answers, "--out", tmp_path / "out").output
+    assert gc.isenabled()
     made = report(tmp_path / "out")
     assert made["metrics"]["n"] == 3
     assert made["metrics"]["acc_50"]["value"] == 0.5
