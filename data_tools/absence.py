@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import overload
 
-from data_tools.annotations import categories_of, ignored_of
+from data_tools.annotations import classes_of
 from data_tools.entries import phrase_of
-from data_tools.records import Record, classes_in
+from data_tools.records import Record, classes_in, classes_in_any
 
 
 class Absent(Mapping[str, Sequence[str]]):
@@ -27,15 +27,11 @@ class Absent(Mapping[str, Sequence[str]]):
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = {record.name: record for record in records}
-        self._drawn = {
-            category
-            for record in records
-            for category, aside in zip(categories_of(record.annotations), ignored_of(record.annotations), strict=True)
-            if not aside
-        }
+        each = classes_of([record.annotations for record in records])
+        self._drawn = {category for classes in each for category, asked in classes.items() if asked}
         looked_for = {record.looked_for for record in records}  # few sets, shared by many records
         self._pools = {pool: pool & self._drawn for pool in looked_for}
-        named = {category for record in records for category in classes_in(record)}.union(*self._pools.values())
+        named = classes_in_any(records).union(*self._pools.values())
         self._key = {category: phrase_of(category).casefold() for category in named}
         self._there: dict[str, set[str]] = {}
         self._doubtful = {_image(record) for record in records if record.doubtful}

@@ -7,7 +7,7 @@ has `Rows`, the run of them that is its own: a sequence that makes each `Annotat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, cast, overload
 
 import msgspec
 import numpy as np
@@ -104,11 +104,56 @@ class Rows(Sequence[Annotation]):
         return [number != 0 for number in self.columns.ignore[self.start : self.stop].tolist()]
 
 
+def by_columns(held: Sequence[Sequence[Annotation]]) -> list[list[int]]:
+    """The numbers of the images that have their boxes by column, those of the same columns together."""
+    together: dict[int, list[int]] = {}
+    for number, rows in enumerate(held):
+        if isinstance(rows, Rows):
+            together.setdefault(id(rows.columns), []).append(number)
+    return list(together.values())
+
+
+def rows_of(runs: Sequence[Rows]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of several images of the same columns: int64[N], their numbers, and int64[N], which run each is of."""
+    starts = np.array([rows.start for rows in runs], dtype=np.int64)
+    counts = np.array([rows.stop for rows in runs], dtype=np.int64) - starts
+    run = np.repeat(np.arange(len(runs)), counts)
+    return np.arange(len(run)) + np.repeat(starts - np.cumsum(counts) + counts, counts), run
+
+
 def categories_of(annotations: Sequence[Annotation]) -> list[str]:
     """The class of each annotation."""
     if isinstance(annotations, Rows):
         return annotations.categories()
     return [annotation.category for annotation in annotations]
+
+
+def categories_in(held: Sequence[Sequence[Annotation]]) -> set[str]:
+    """The classes of the annotations of many images."""
+    found = {one.category for some in held if not isinstance(some, Rows) for one in some}
+    for numbers in by_columns(held):
+        runs = [cast(Rows, held[number]) for number in numbers]
+        columns, (row, _) = runs[0].columns, rows_of(runs)
+        found.update(columns.classes[number] for number in np.flatnonzero(np.bincount(columns.category[row])).tolist())
+    return found
+
+
+def classes_of(held: Sequence[Sequence[Annotation]]) -> list[dict[str, bool]]:
+    """Of each image, its classes and whether each has a box there that is neither a crowd nor difficult."""
+    classes: list[dict[str, bool]] = [{} for _ in held]
+    for numbers in by_columns(held):
+        runs = [cast(Rows, held[number]) for number in numbers]
+        columns, (row, run) = runs[0].columns, rows_of(runs)
+        names = columns.classes
+        keys, of_key = np.unique(run * len(names) + columns.category[row], return_inverse=True)
+        asked = np.bincount(of_key, columns.ignore[row] == 0, minlength=len(keys)) > 0
+        for key, is_asked in zip(keys.tolist(), asked.tolist(), strict=True):
+            which, category = divmod(key, len(names))
+            classes[numbers[which]][names[category]] = is_asked
+    for own, some in zip(classes, held, strict=True):
+        for one in () if isinstance(some, Rows) else some:
+            own[one.category] = own.get(one.category, False) or one.ignore is None
+    return classes
 
 
 def ignored_of(annotations: Sequence[Annotation]) -> list[bool]:

@@ -7,13 +7,13 @@ format, no image file and no prompt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from data_tools.annotations import Columns, Rows
+from data_tools.annotations import Columns, Rows, by_columns, rows_of
 from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally
 from grounding.geometry import area, as_boxes, clip
 
@@ -45,12 +45,9 @@ def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
 
 def _clip_columns(records: Sequence[Record]) -> dict[int, tuple[Record, bool]]:
     """Number of a record -> the record with its boxes cut, and whether there is something to say of one, by column."""
-    runs: dict[int, list[tuple[int, Rows]]] = {}
-    for number, record in enumerate(records):
-        if isinstance(record.annotations, Rows):
-            runs.setdefault(id(record.annotations.columns), []).append((number, record.annotations))
     cut: dict[int, tuple[Record, bool]] = {}
-    for run in runs.values():
+    for numbers in by_columns([record.annotations for record in records]):
+        run = [(number, cast(Rows, records[number].annotations)) for number in numbers]
         columns = run[0][1].columns
         columns = columns._replace(xyxy_px=columns.xyxy_px.copy())
         for start in range(0, len(run), TOGETHER):
@@ -70,10 +67,7 @@ def _clip_in_place(columns: Columns, run: Sequence[Rows], sizes_wh: NDArray[np.f
         run: the rows of each image.
         sizes_wh: float64[images, 2].
     """
-    starts = np.array([rows.start for rows in run])
-    counts = np.array([len(rows) for rows in run])
-    image = np.repeat(np.arange(len(run)), counts)
-    row = np.arange(len(image)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    row, image = rows_of(run)
     stated = columns.xyxy_px[row]
     clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
     odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)

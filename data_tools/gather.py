@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from data_tools.entries import phrase_of
 from data_tools.readers.voc_lists import SPLITS
-from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally, classes_in, fallen
+from data_tools.records import Absence, Annotation, Finding, Record, Source, Tally, classes_in_any, fallen
 
 
 class Gathered(NamedTuple):
@@ -29,8 +29,7 @@ def gather(sources: Sequence[Source], absence: Absence | None) -> Gathered:
     """Puts sources together. `absence`, where given, overrides what each source says of itself."""
     root = Path(os.path.commonpath([source.image_root.resolve() for source in sources]))
     findings: list[Finding] = []
-    annotated = {name for source in sources for record in source.records for name in classes_in(record)}
-    drawn = {phrase_of(name) for name in annotated}
+    drawn = {phrase_of(name) for source in sources for name in classes_in_any(source.records)}
     records = [record for source in sources for record in _rooted(source, root, absence, drawn)]
     records = _merge_images(records, findings)
     records = _merge_classes(records, findings)
@@ -132,7 +131,7 @@ def _content(annotation: Annotation) -> tuple[object, ...]:
 def _merge_classes(records: Sequence[Record], findings: list[Finding]) -> list[Record]:
     """Classes whose phrase is the same (red_car, red car) become one: the first of their names in sorted order."""
     looked_for = {record.looked_for for record in records}  # few sets, shared by many records
-    names = sorted({name for record in records for name in classes_in(record)}.union(*looked_for))
+    names = sorted(classes_in_any(records).union(*looked_for))
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(phrase_of(name), name)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from data_tools.annotations import XYXY, Annotation, Ignore, categories_of
+from data_tools.annotations import XYXY, Annotation, Ignore, categories_in, categories_of
 from data_tools.reasons import REASONS, Outcome
 from grounding.samples import Sample
 
@@ -29,6 +29,7 @@ __all__ = [
     "Source",
     "Tally",
     "classes_in",
+    "classes_in_any",
     "fallen",
 ]
 
@@ -104,6 +105,13 @@ def classes_in(record: Record) -> set[str]:
         return drawn  # nearly all of a large set
     named = {phrase.category for phrase in record.phrases if phrase.category is not None}
     return drawn | named | record.refused | record.not_exhaustive
+
+
+def classes_in_any(records: Sequence[Record]) -> set[str]:
+    """Classes that are in one of the images, or may be."""
+    drawn = categories_in([record.annotations for record in records])
+    more = (record for record in records if record.phrases or record.refused or record.not_exhaustive)
+    return drawn.union(*map(classes_in, more))
 
 
 def fallen(record: Record) -> list[Finding]:

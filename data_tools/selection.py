@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_tools.absence import Absent
-from data_tools.annotations import categories_of, ignored_of
+from data_tools.annotations import classes_of
 from data_tools.entries import phrase_of
 from data_tools.hardness import Hardness
 from data_tools.records import Finding, Phrase, Record, Tally
@@ -75,16 +75,13 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     """One question for each image and class of which all boxes are known; the other classes are counted."""
     questions: list[Question] = []
     findings: list[Finding] = []
-    for record in records:
-        categories = categories_of(record.annotations)
-        ignored = ignored_of(record.annotations)
-        asked = {category for category, aside in zip(categories, ignored, strict=True) if not aside}
-        for category in sorted({*categories, *record.refused}):
+    for record, asked in zip(records, classes_of([record.annotations for record in records]), strict=True):
+        for category in sorted({*asked, *record.refused}):
             if category in record.refused:
                 reason = "class_incomplete"
             elif category in record.not_exhaustive:
                 reason = "class_not_exhaustive"
-            elif category not in asked:
+            elif not asked[category]:
                 reason = "class_only_ignored"
             else:
                 questions.append(Question(record, category, True))

@@ -76,27 +76,25 @@ class Numbers:
         self._tasks.update(map(attrgetter("task"), samples))
         self._languages.update(map(attrgetter("lang"), samples))
         self._tokens.update(map(label_tokens, samples))
-        ignored = held = found = not_found = 0
-        for sample in samples:
-            ignored += len(sample.ignore)
-            if sample.boxes is None:
-                continue
-            number = len(sample.boxes)
-            held += number
-            found += number > 0
-            not_found += number == 0
-            if sample.categories is None:
-                category = sample.category or NO_CLASS
-                (self._found if number else self._not_found)[category] += 1
-                self._boxes[category] += number
-        self._counts.update(boxes=held, found=found, not_found=not_found, ignored_boxes=ignored)
-        boxed = [sample for sample in samples if sample.boxes and None not in (sample.width, sample.height)]
+        self._counts["ignored_boxes"] += sum(len(sample.ignore) for sample in samples)
+        alike = Counter(  # nearly all are of few classes and have few boxes
+            (None if sample.categories is not None else sample.category or NO_CLASS, len(sample.boxes))
+            for sample in samples
+            if sample.boxes is not None
+        )
+        for (category, number), times in alike.items():
+            self._counts.update({"boxes": number * times, "found" if number else "not_found": times})
+            if category is not None:
+                (self._found if number else self._not_found)[category] += times
+                self._boxes[category] += number * times
+        boxed = [sample for sample in samples if sample.boxes and sample.width is not None]
         if boxed:
-            sizes = np.array([(sample.width, sample.height) for sample in boxed], dtype=np.float64)
             counts = [len(sample.boxes or []) for sample in boxed]
-            flat = chain.from_iterable(box for sample in boxed for box in sample.boxes or [])
+            flat = chain.from_iterable(chain.from_iterable(sample.boxes or [] for sample in boxed))
             boxes_px = np.fromiter(flat, dtype=np.float64, count=4 * sum(counts)).reshape(-1, 4)
-            self._ceilings.append(grid_ceiling(boxes_px, np.repeat(sizes, counts, axis=0)))
+            sizes = chain.from_iterable((sample.width, sample.height) for sample in boxed)
+            sizes_wh = np.fromiter(sizes, dtype=np.float64, count=2 * len(boxed)).reshape(-1, 2)
+            self._ceilings.append(grid_ceiling(boxes_px, np.repeat(sizes_wh, counts, axis=0)))
 
     def described(self) -> dict[str, Any]:
         """As `describe`."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from data_tools.records import Finding
 from data_tools.selection import Question
 from data_tools.tasks.view import View
-from data_tools.tasks.whole import NO_BOXES, Boxes, by_class, make_sample, size_of
+from data_tools.tasks.whole import Boxes, held, make_sample, size_of
 from data_tools.wording import Drawn, Voice, draw, draw_for_phrase, reads_back
 from grounding.samples import Sample
 from grounding.text import Written, fill_answer, fill_prompt, write_many
@@ -30,7 +30,7 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Findin
 def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, list[Finding]]]:
     """The same for many questions, their boxes written together."""
     drawn = [_draw(question, voice) for question in questions]
-    boxes = [_boxes_of(question) for question in questions]
+    boxes = _boxes_of(questions)
     put = {(how.wording, how.name) for how in drawn}
     readable = {(wording, name): reads_back(wording, name, voice.not_found) for wording, name in put}
     good = [readable[how.wording, how.name] for how in drawn]
@@ -68,12 +68,15 @@ def _say(
 _prompt = lru_cache(maxsize=1 << 14)(fill_prompt)  # a class is asked for in the same few words again and again
 
 
-def _boxes_of(question: Question) -> tuple[Boxes, Boxes]:
-    """The boxes asked for, and those to ignore."""
-    if question.phrase is not None:
-        return [list(box) for box in question.phrase.boxes_px], []
-    held = by_class(question.record).get(question.category, NO_BOXES)
-    return (held.asked if question.present else []), held.ignored
+def _boxes_of(questions: Sequence[Question]) -> list[tuple[Boxes, Boxes]]:
+    """Of each question the boxes asked for, and those to ignore."""
+    of_class = held([(question.record, question.category) for question in questions])
+    return [
+        ((own.asked if question.present else []), own.ignored)
+        if question.phrase is None
+        else ([list(box) for box in question.phrase.boxes_px], [])
+        for question, own in zip(questions, of_class, strict=True)
+    ]
 
 
 def _unwritable(question: Question, found: str) -> Finding:

@@ -15,10 +15,13 @@ STRIDE = 20  # things done between two moves of a bar
 def bars(quiet: bool = False) -> Iterator[Progress]:
     """A bar for each long step, gone when the next one begins; plain lines where stderr is no terminal."""
     with Bars(quiet=quiet) as shown:
+        last: str | None = None
 
         def progress(step: str, done: int, total: int | None) -> None:
             """Moves the bar of a step; the bar of the step before goes."""
-            if not shown.tasks or shown.tasks[0].description != step:
+            nonlocal last
+            if step != last:  # told for each thing of hundreds of thousands; to ask the bar takes a lock
+                last = step
                 for task in list(shown.task_ids):
                     shown.remove_task(task)
                 shown.add_task(step, total=total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,10 @@ from grounding.samples.atomic import atomic_path
 from grounding.samples.conversations import Conversation, from_conversation, to_conversation
 from grounding.samples.decoding import decode, read_places
 from grounding.samples.lines import Lines
-from grounding.samples.sample import LANGUAGES, TASKS, Sample, is_plain, problems, written_keys
+from grounding.samples.sample import LANGUAGES, TASKS, Sample, is_plain, problems
 
 Style = Literal["pairs", "conversations"]
-BUFFER = 1 << 20  # bytes that are written at once
+TOGETHER = 1024  # samples that are encoded and written at once
 
 _ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
 _pair = msgspec.json.Decoder(Sample)
@@ -140,17 +141,17 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
     """
     if style not in ("pairs", "conversations"):
         raise InputError(f"there is no style {style!r}; there are pairs and conversations.")
-    write_lines(path, samples, to_conversation if style == "conversations" else to_pair)
+    if style == "conversations":
+        write_lines(path, samples, to_conversation)
+    else:
+        _write(path, samples, _pairs)
 
 
-def to_pair(sample: Sample) -> msgspec.Raw | dict[str, Any]:
-    """The sample as a line of pairs: nearly always its JSON as it is, without the keys that say nothing."""
-    if sample.upright or sample.history:
-        return {key: getattr(sample, key) for key in written_keys(sample)}
-    return msgspec.Raw(_encoder.encode(sample).removesuffix(_SAYS_NOTHING) + b"}")
-
-
-_SAYS_NOTHING = b',"upright":false,"history":[]}'  # the end of a sample with none of the keys that are left out
+def _pairs(samples: Sequence[Sample]) -> bytes:
+    """Lines of pairs: the samples as they are, without the keys that say nothing."""
+    lines = _encoder.encode_lines(samples)
+    # A quote inside a JSON string is escaped, so these can only be keys.
+    return lines.replace(b',"upright":false', b"").replace(b',"history":[]}', b"}")
 
 
 def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample], Any]) -> None:
@@ -161,12 +162,24 @@ def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample
             holds half a surrogate pair. Nothing is written then.
         RunError: the file cannot be written.
     """
-    with atomic_path(Path(path)) as temporary, temporary.open("wb", buffering=BUFFER) as file:
-        for sample in sound(samples):
-            try:
-                file.write(_encoder.encode(to_line(sample)) + b"\n")
-            except UnicodeEncodeError as error:
-                raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {sample.id!r}") from error
+    _write(path, samples, lambda some: _encoder.encode_lines(map(to_line, some)))
+
+
+def _write(path: Path, samples: Iterable[Sample], encode: Callable[[Sequence[Sample]], bytes]) -> None:
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        waiting = sound(samples)
+        while some := list(islice(waiting, TOGETHER)):
+            file.write(_encoded(some, encode))
+
+
+def _encoded(samples: Sequence[Sample], encode: Callable[[Sequence[Sample]], bytes]) -> bytes:
+    """What `encode` makes of the samples. Raises InputError at the first with half a surrogate pair."""
+    try:
+        return encode(samples)
+    except UnicodeEncodeError as error:
+        if len(samples) > 1:
+            return b"".join(_encoded([sample], encode) for sample in samples)
+        raise InputError(f"its text is not valid Unicode: {error}.", where=f"sample {samples[0].id!r}") from error
 
 
 def sound(samples: Iterable[Sample]) -> Iterator[Sample]:

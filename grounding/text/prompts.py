@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -158,7 +159,15 @@ def fill_presence(wording: Wording, phrase: str, present: bool) -> str:
 
 def _fill(template: str, **values: str) -> str:
     """The template with its placeholders replaced in one pass, so that no value is looked through for placeholders."""
-    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
+    parts = list(_split(template))
+    parts[1::2] = [values.get(name, f"{{{name}}}") for name in parts[1::2]]
+    return "".join(parts)
+
+
+@lru_cache(maxsize=1 << 12)
+def _split(template: str) -> tuple[str, ...]:
+    """The words between placeholders and the names of these, in turn; the first and the last are words."""
+    return tuple(_PLACEHOLDER.split(template))
 
 
 def _check(value: str, allowed: Sequence[str], kind: str) -> None:

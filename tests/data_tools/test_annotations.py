@@ -12,11 +12,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from data_tools.absence import Absent
-from data_tools.annotations import IGNORES, Annotation, Columns, Rows, boxes_px_of, categories_of, ignored_of
+from data_tools.annotations import (
+    IGNORES,
+    Annotation,
+    Columns,
+    Rows,
+    boxes_px_of,
+    categories_in,
+    categories_of,
+    classes_of,
+    ignored_of,
+)
 from data_tools.check_boxes import check_boxes
-from data_tools.records import Record
+from data_tools.records import Record, classes_in, classes_in_any
 from data_tools.selection import present
-from data_tools.tasks.whole import boxes_of, by_class, is_whole
+from data_tools.tasks.whole import boxes_of, held, is_whole
 from tests.data_tools.annotated import record
 
 CLASSES = ("cat", "dog", "red car")
@@ -70,10 +80,26 @@ def test_each_step_finds_the_same_by_column_and_one_by_one(
     assert asked_for[0] == asked_for[1]
     assert dict(Absent(checked)) == dict(Absent(alone))
     for one, other in zip(checked, alone, strict=True):
-        for category in CLASSES:
-            assert is_whole(one, category) == is_whole(other, category)
-            held = by_class(one).get(category, ([], []))
-            assert list(held) == [boxes_of(other, category), boxes_of(other, category, ignored=True)]
+        assert [is_whole(one, category) for category in CLASSES] == [is_whole(other, category) for category in CLASSES]
+    assert columns == single  # nothing was changed
+
+
+@given(st.lists(st.lists(ROW, max_size=5), min_size=1, max_size=4))
+def test_many_images_together_are_as_each_by_itself(
+    images: list[list[tuple[float, float, float, float, int, int]]],
+) -> None:
+    one, other = by_column(images), by_column(images[::-1])
+    mixed = [*one, *one_by_one(one), *other]  # of two columns, and of none
+    annotated = [image.annotations for image in mixed]
+    assert categories_in(annotated) == {category for own in annotated for category in categories_of(own)}
+    assert classes_in_any(mixed) == set().union(*map(classes_in, mixed))
+    assert classes_of(annotated) == [
+        {category: bool(boxes_of(image, category)) for category in categories_of(image.annotations)} for image in mixed
+    ]
+    questions = [(image, category) for image in mixed for category in (*CLASSES, "owl")]
+    told = [(boxes_of(*question), boxes_of(*question, ignored=True)) for question in questions]
+    assert held(questions) == told
+    assert held(questions[::-1]) == told[::-1]
 
 
 @given(st.lists(st.lists(ROW, max_size=5), min_size=1, max_size=4))

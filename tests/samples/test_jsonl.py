@@ -61,6 +61,13 @@ def test_chinese_is_written_as_itself(tmp_path: Path) -> None:
     assert "一只狗" in (tmp_path / "a.jsonl").read_text(encoding="utf-8")
 
 
+def test_a_text_that_looks_like_a_key_that_is_left_out_stays(tmp_path: Path) -> None:
+    odd = make(prompt='a","upright":false,"history":[]}', label=',"upright":false', phrase='},"history":[]}\n{')
+    for sample in (odd, make(**{**TEXT, "history": [(',"history":[]', ',"upright":false')]})):
+        write_samples(tmp_path / "a.jsonl", [sample])
+        assert read_samples(tmp_path / "a.jsonl") == [sample]
+
+
 def test_reading_minds_neither_order_nor_blank_lines_nor_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     first, second = json.dumps(dict(reversed(PLAIN.items()))), json.dumps({**TEXT, "upright": False})
@@ -171,6 +178,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ([make(boxes=[[0.0, 0.0, float("nan"), 1.0]])], "finite"),
         ([make(boxes=[[0.0, 0.0, 1.0]])], "four numbers"),
         ([make(prompt="\ud800")], "not valid Unicode"),
+        ([make(), make(id="b", prompt="\ud800"), make(id="c")], "not valid Unicode.*sample 'b'|sample 'b'.*not valid"),
     ],
 )
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, samples: list[Sample], said: str) -> None:
