@@ -6,7 +6,6 @@ Knows no image file.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -141,7 +140,7 @@ def _places(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
 
 def _is_whole(key: object) -> bool:
     """Whether a number equals one that a column may have (2.0 is the id 2)."""
-    return isinstance(key, int | float) and math.isfinite(key) and abs(key) <= LARGEST and key == int(key)
+    return isinstance(key, int | float) and abs(key) <= LARGEST and key == int(key)  # NaN and infinity are not
 
 
 def _repeated(entries: Entries) -> Bools:

@@ -138,6 +138,12 @@ def test_ids_have_gaps_and_may_be_strings_or_floats(tmp_path: Path) -> None:
     assert not tally.counts
 
 
+def test_an_id_may_be_larger_than_any_float(tmp_path: Path) -> None:
+    records, tally = read(tmp_path, [coco_image(10**400, "a.png")], [coco_box(10**400, 1, [0, 0, 1, 1])])
+    assert [len(record.annotations) for record in records.values()] == [1]
+    assert not tally.counts
+
+
 def test_lvis_keys_make_absence_listed(tmp_path: Path) -> None:
     images = [
         coco_image(1, neg_category_ids=[1, 9], not_exhaustive_category_ids=[2]),
