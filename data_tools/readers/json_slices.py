@@ -107,7 +107,8 @@ def _list(file: BinaryIO, name: str, decode: Decode, offset: int, size: int) -> 
         return offset + empty.end()
     while True:
         chunk = _at(file, offset, size)
-        proved = ((*place, _decoded(chunk[: place[0]], decode)) for place in _ends(chunk))
+        whole = memoryview(chunk)  # a part of it is no copy
+        proved = ((*place, _decoded(whole[: place[0]], decode)) for place in _ends(chunk))
         end, behind, elements = next((proof for proof in proved if proof[2] is not None), (0, 0, None))
         if elements is None:
             raise NotSliced
@@ -133,9 +134,9 @@ def _cuts(chunk: bytes) -> Iterator[tuple[int, int]]:
             yield end + 1, found.end() - 1
 
 
-def _decoded(text: bytes, decode: Decode) -> list[Any] | None:
+def _decoded(text: memoryview, decode: Decode) -> list[Any] | None:
     try:
-        return decode(b"[" + text + b"]")
+        return decode(b"".join((b"[", text, b"]")))
     except NOT_STRICT:
         return None
 

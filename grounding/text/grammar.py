@@ -30,6 +30,7 @@ from grounding.text.reading import (
 NUMBERS = 4
 OPEN, CLOSE, NEXT_BOX, NEXT_NUMBER = "[[", "]]", ";", ","
 _MARK = re.compile(r"(?P<open>\[\s*\[(?!\s*\[))|(?P<close>\]\s*\])|;")
+_DIGITS_OF = np.array([[ord(digit) for digit in f"{cell:0{DIGITS}d}"] for cell in range(LAST_CELL + 1)], dtype=np.uint8)
 _BOX_LENGTH = NUMBERS * (DIGITS + 1)  # with the mark behind it
 
 
@@ -77,8 +78,7 @@ def write_many(xyxy_px: Sequence[Sequence[Sequence[float]]], sizes_wh: ArrayLike
     boxes = np.fromiter(flat, dtype=np.float64, count=NUMBERS * int(counts.sum())).reshape(-1, NUMBERS)
     group = np.repeat(np.arange(len(counts)), counts)
     cells, widened = GRID.cells_of(boxes, np.asarray(sizes_wh, dtype=np.float64)[group])
-    x0, y0, x1, y1 = cells.T
-    text = _digits(cells[np.lexsort((x1, y1, x0, y0, group))])
+    text = _digits(cells[np.lexsort((_rank(cells), group))])
     ends = np.cumsum(counts).tolist()
     starts = [0, *ends[:-1]]
     changed = np.bincount(group, widened, minlength=len(counts)).astype(np.int64).tolist()
@@ -88,11 +88,17 @@ def write_many(xyxy_px: Sequence[Sequence[Sequence[float]]], sizes_wh: ArrayLike
     ]
 
 
+def _rank(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[N], numbers that rise as `reading_order` goes: one key is sorted several times quicker than four."""
+    x0, y0, x1, y1 = cells.T
+    cell = LAST_CELL + 1
+    return ((y0 * cell + x0) * cell + y1) * cell + x1
+
+
 def _digits(cells: NDArray[np.int64]) -> str:
     """Each box as `_BOX_LENGTH` characters, with the mark that parts it from the next one."""
-    powers = 10 ** np.arange(DIGITS - 1, -1, -1)
     characters = np.empty((len(cells), NUMBERS, DIGITS + 1), dtype=np.uint8)
-    characters[:, :, :DIGITS] = cells[:, :, None] // powers % 10 + ord("0")
+    characters[:, :, :DIGITS] = _DIGITS_OF[cells]
     characters[:, :, DIGITS] = ord(NEXT_NUMBER)
     characters[:, -1, DIGITS] = ord(NEXT_BOX)
     return characters.tobytes().decode("ascii")
