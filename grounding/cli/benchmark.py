@@ -247,7 +247,7 @@ def _about_data(whole: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
         "sha256": _sha256(path),
         "manifest": str(manifest) if beside else None,
         "manifest_sha256": _sha256(manifest) if beside else None,
-        "image_root": str(whole.image_root),
+        "image_root": str(whole.image_root.resolve()),  # the report is read from other folders, too
         "not_found": whole.not_found,
         "samples_in_file": len(whole.samples),
         "limit": options["limit"],

@@ -87,9 +87,9 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
     for name, part in {"": table, **table["also"]}.items():
         for note in part["notes"]:
             console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
-        if part["headline"]:
+        for number in range(1, len(part["runs"]) if part["headline"] else 0):
             title = f"{part['n']:,} samples{f' of {name}' if name else ''}"
-            console.print(_table(part, escape(title)), width=max(console.width, WIDTH), crop=False)
+            console.print(_table(part, number, escape(title)), width=max(console.width, WIDTH), crop=False)
     headings = [run["heading"] for run in table["runs"]]
     for heading, changes in zip(headings[1:], table["changes"], strict=True):
         counts = changes["counts"]
@@ -98,21 +98,18 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
     console.print(f"Comparison: {escape(str(out / 'compare.html'))}", highlight=False, soft_wrap=True)
 
 
-def _table(part: Mapping[str, Any], title: str) -> Table:
+def _table(part: Mapping[str, Any], number: int, title: str) -> Table:
+    """A run, by its number, beside the first: one table each, so that no figure is cut off."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    headings = [escape(run["heading"]) for run in part["runs"]]
     table.add_column("percent", no_wrap=True)
-    table.add_column(headings[0], justify="right")
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right")
-        table.add_column("difference, 95 %", justify="right", no_wrap=True)
-        table.add_column("p", justify="right", no_wrap=True)
+    for run in (part["runs"][0], part["runs"][number]):
+        table.add_column(escape(run["heading"]), justify="right")
+    table.add_column("difference, 95 %", justify="right", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
     for key, one in COMPARED.items():
-        entry = part["headline"][key]
-        row = [one.name + (" ↓" if one.less_is_better else ""), percent(entry["rates"][0])]
-        for number, difference in enumerate(entry["differences"]):
-            colour = COLOURS[verdict(entry, number, key)]
-            p = "" if entry["tests"] is None else chance(entry["tests"][number]["p_holm"])
-            row += [percent(entry["rates"][number + 1]), f"[{colour}]{points(difference)}[/]", p]
-        table.add_row(*row)
+        entry, name = part["headline"][key], one.name + (" ↓" if one.less_is_better else "")
+        colour, difference = COLOURS[verdict(entry, number - 1, key)], points(entry["differences"][number - 1])
+        p = "" if entry["tests"] is None else chance(entry["tests"][number - 1]["p_holm"])
+        rates = (percent(entry["rates"][0]), percent(entry["rates"][number]))
+        table.add_row(name, *rates, f"[{colour}]{difference}[/]", p)
     return table

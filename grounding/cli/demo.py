@@ -26,7 +26,7 @@ from grounding import __version__
 from grounding.cli.stages import Stage, Step, clock, run_command, run_process, run_stages
 from grounding.errors import InputError
 from grounding.pocket import checkpoint_folder
-from grounding.samples import write_json_atomic, write_text_atomic
+from grounding.samples import open_dataset, write_json_atomic, write_text_atomic
 
 MARK, TIMES, MANIFEST = "demo.json", "times.json", "manifest.json"  # MARK: what a demo was told
 RECIPE = Path(str(resources.files("grounding.pocket") / "lora.yaml"))
@@ -301,7 +301,7 @@ class Demo:
             for data, words in DATA.items()
         ]
         parts = groups[0][1]
-        images = Path(parts.table["data"]["image_root"])
+        images = open_dataset(self.out / "data" / "voc" / "test.jsonl").image_root
         cards, thumbnails = make_compare_cards(parts, drawn(parts, PAIRS, self.seed), images)
         summary = self._summary()
         write_json_atomic(self.out / "summary.json", summary)
