@@ -27,8 +27,12 @@ class Absent(Mapping[str, Sequence[str]]):
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = {record.name: record for record in records}
-        each = classes_of([record.annotations for record in records])
-        self._drawn = {category for classes in each for category, asked in classes.items() if asked}
+        self._drawn = {
+            category
+            for classes in classes_of([record.annotations for record in records])
+            for category, asked in classes.items()
+            if asked
+        }
         looked_for = {record.looked_for for record in records}  # few sets, shared by many records
         self._pools = {pool: pool & self._drawn for pool in looked_for}
         named = classes_in_any(records).union(*self._pools.values())
