@@ -58,7 +58,7 @@ class Asked(NamedTuple):
     "--not-found", metavar="TEXT", help="The not-found sentence the model was trained on, if a different one."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line; draw only where --out says.")
-@click.option("--out", type=PATH, metavar="PATH", help="Picture (of a folder: folder of pictures) with the boxes.")
+@click.option("--out", type=PATH, metavar="PATH", help="Picture with the boxes, or a folder for such.")
 @click.option("--no-draw", is_flag=True, help="Write no picture.")
 @click.option("--templates", type=PATH, metavar="FILE", help="Your own wordings, in place of the packaged ones.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
@@ -150,8 +150,8 @@ def _pictures(image: Path) -> list[Path]:
 
 
 def _drawn_name(image: Path, path: Path, out: Path | None) -> Path:
-    """Where the drawing of a picture goes."""
-    if image.is_file():
+    """Where the drawing of a picture goes; an `out` without a suffix is a folder, for one picture too."""
+    if image.is_file() and (out is None or out.suffix):
         return out or path.with_name(f"{path.stem}{DRAWN}.png")
     # The whole name: a.jpg and a.png may lie in one folder.
     return (out or image.with_name(f"{image.resolve().name}{DRAWN}")) / f"{path.name}.png"

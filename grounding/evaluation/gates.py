@@ -77,6 +77,10 @@ def _gate(option: str, text: str, sets: Sequence[str]) -> Gate:
     if data and data not in sets:
         known = f"; there are {', '.join(sets)}" if sets else ""
         raise InputError(f"no set {data!r} rides along{known}.", where=option, fix="Name it with --also.")
+    if measure in COMPARED and limit > 1:
+        raise InputError(
+            f"{text}: rates are fractions from 0 to 1.", where=option, fix=f"For {limit:g} %: {about}={limit / 100:g}."
+        )
     if option == DROP and limit < 0:
         raise InputError(f"{limit:g} is below 0; how much may be lost at most is needed.", where=option)
     if option in (UNDER, OVER) and GATED[measure] != (option == OVER):

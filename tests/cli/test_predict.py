@@ -57,6 +57,11 @@ def test_boxes_in_pixels(image: Path, asked: dict[str, Any]) -> None:
     assert asked["request"].prompt == "Where is red [cell]? answer in [[x0,y0,x1,y1]] format."
 
 
+def test_an_out_without_a_suffix_is_a_folder(image: Path, asked: dict[str, Any], tmp_path: Path) -> None:
+    run(image, "cell", "--model", "m", "--out", tmp_path / "seen")
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == [f"{image.name}.png"]
+
+
 def test_json_and_the_picture(image: Path, asked: dict[str, Any], tmp_path: Path) -> None:
     said = run(image, "cell", "--model", "m", "--json", "--out", tmp_path / "out.png", "--lang", "zh")
     found = json.loads(said.stdout)

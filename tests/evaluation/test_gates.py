@@ -40,6 +40,8 @@ def test_every_gated_measure_is_in_a_report(tmp_path: Path) -> None:
         (UNDER, "unparsable.rate=0.1", "Use --fail-over unparsable.rate=0.1"),
         (OVER, "acc_50=0.1", "Use --fail-under"),
         (DROP, "acc_50=-0.1", "below 0"),
+        (UNDER, "acc_50=80", "fractions from 0 to 1. For 80 %: acc_50=0.8"),
+        (OVER, "hallucination_rate=10", "For 10 %: hallucination_rate=0.1"),
         (DROP, "average_precision.ap_50=0.1", "there is no measure"),
         (UNDER, "general:acc_50=0.5", "no set 'general' rides along"),
     ],

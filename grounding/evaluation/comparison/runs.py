@@ -69,7 +69,8 @@ def read_report(folder: Path) -> dict[str, Any]:
         return {**report, **{part: dict(report[part]) for part in ("data", "dialect", "metrics", "protocol")}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = "A report folder is what `grounding benchmark --out` leaves: report.json and samples.jsonl."
-        raise InputError(f"is no report folder ({error!r}).", where=str(folder), fix=fix) from error
+        why = "there is no report.json" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"is no report folder ({why}).", where=str(folder), fix=fix) from error
 
 
 def read_run(folder: Path, heading: str | None = None) -> Run:

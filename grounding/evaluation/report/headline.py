@@ -96,6 +96,9 @@ def warnings(report: Mapping[str, Any], lang: str = "en") -> list[str]:
     protocol = report["protocol"]["name"]
     if protocol != "default":
         said.append(note("protocol", name=protocol, changes=" ".join(words["protocols"][protocol])))
+    ended = metrics["runaway"]["cut"]
+    if ended["value"]:
+        said.append(note("ended", n=round(ended["value"] * ended["n"]), all=ended["n"]))
     refused = metrics["refused_parts"]
     if refused["n"]:
         reasons = ", ".join(f"{reason} {thousands(n)}" for reason, n in refused["by_reason"].items())

@@ -209,6 +209,16 @@ def test_what_a_reader_must_know_is_said_loudly(tmp_path: Path) -> None:
     assert "default protocol" in page.text
 
 
+def test_answers_that_the_token_limit_ended_are_said_though_they_hold_boxes(tmp_path: Path) -> None:
+    box = [20.0, 10.0, 60.0, 50.0]
+    ended = [replace(one, finish="length") for one in predictions(boxes_text(box), boxes_text(box)) if one is not None]
+    report = write_report(
+        tmp_path / "out", evaluate([sample(0, [box]), sample(1, [box])], ended), image_root=tmp_path, about=ABOUT
+    )
+    assert report["metrics"]["cut_off"]["n"] == 0
+    assert any("2 of 2 answers were ended by the token limit" in one for one in warnings(report))
+
+
 def test_only_words_to_score_is_a_page_too(tmp_path: Path) -> None:
     _, page = make(tmp_path / "out", [sample(0, None, task="presence")], ["no"], tmp_path)
     assert "No sample asks for boxes" in page.text and "presence" in page.text
