@@ -4,8 +4,8 @@
 
 The embedded model learns the parts of the demo (`grounding/pocket/lora.yaml`, a rate that stays as it is, so that a run
 may be read at any time), with `training.pack` and without, and is asked about photographs that it never saw. All else
-is the same both ways: data, weights, prompts a step. CPU seconds are those of the optimiser steps, images included, of
-evaluations none.
+is the same both ways: data, weights, prompts a step. CPU seconds are those of the optimiser steps, images included, and
+not of the evaluations.
 """
 
 from __future__ import annotations

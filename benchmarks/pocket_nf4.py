@@ -69,7 +69,7 @@ def command(demo: Path) -> None:
         for state in ("before", "after")
     }
     settings = {
-        "recipe": read_settings(demo / "runs/after/settings.yaml").model_dump(),
+        "recipe": read_settings(demo / "runs/after/settings.yaml").model_dump(exclude={"output", "data"}),
         "checkpoint_bytes": (checkpoint_folder() / "model.safetensors").stat().st_size,
         "test_questions": {
             data: json.loads((demo / f"reports/after-{data}/report.json").read_text("utf-8"))["metrics"]["n"]

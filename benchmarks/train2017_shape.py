@@ -3,7 +3,7 @@
 118,287 images, 860,001 annotations in 80 classes, with polygons, in the key order and number style of the real file:
 about 450 MB. Knows no reader. The annotations of an image are of few classes, as in the real file (2.9 on average).
 
-    python -m benchmarks.train2017_shape /tmp/instances_train2017.json
+    python -m benchmarks.train2017_shape instances_train2017.json
 """
 
 from __future__ import annotations
