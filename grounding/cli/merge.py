@@ -17,6 +17,7 @@ from grounding.progress import Bars
 from grounding.samples import atomic_path
 
 if TYPE_CHECKING:
+    from grounding.inference.agreement import Greedy
     from grounding.models.cogvlm import CogVLMConfig
     from grounding.settings.schema import ModelSettings
     from grounding.tuning.merge import Merged, Recipe
@@ -232,17 +233,30 @@ def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any) -> s
     if needed > free:
         gib = f"{needed / 2**30:.1f} GiB, and {place} has {free / 2**30:.1f} GiB free"
         return f"Answers were not compared: that takes {gib}."
+    from grounding.inference.agreement import parting_of
+
     before = _answers(recipe.base, words, place, recipe)
     after = _answers(folder, folder, place, None)
-    same = sum(one == other for one, other in zip(before, after, strict=True))
-    return f"Answers: {same} of {len(PROMPTS)} are the same, of {ANSWER_TOKENS} tokens at most, greedy."
+    partings = [parting_of(one, other) for one, other in zip(before, after, strict=True)]
+    lines = [
+        f"Answers: {partings.count(None)} of {len(PROMPTS)} are the same, of {ANSWER_TOKENS} tokens at most, greedy."
+    ]
+    for prompt, parting in zip(PROMPTS, partings, strict=True):
+        if parting is not None:
+            why = "a near tie, which rounding decides" if parting.near_tie else "more than rounding explains"
+            lines.append(
+                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are "
+                "{:.2g} apart before and {:.2g} after; ".format(*parting.gaps)
+                + f"all moved by {parting.moved:.2g}, {parting.moved / parting.spread:.1%} of their spread."
+            )
+    return "\n".join(lines)
 
 
-def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> list[str]:
+def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> list[Greedy]:
     import numpy as np
     from PIL import Image
 
-    from grounding.inference.engine import Request, answer
+    from grounding.inference.agreement import answer_greedily
     from grounding.models.loading import load_model
 
     options: dict[str, Any] = {}
@@ -252,10 +266,8 @@ def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> li
         if recipe.quantization:
             options["dtype"] = str(recipe.compute_dtype).removeprefix("torch.")
     loaded = load_model(folder, device=place, tokenizer=words, **options)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    requests = [Request(Image.fromarray(noise), prompt) for prompt in PROMPTS]
-    made = answer(loaded.model, loaded.processor, requests, batch_size=1, max_new_tokens=ANSWER_TOKENS)
-    return [one.text for one in made]
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    return answer_greedily(loaded.model.eval(), loaded.processor, noise, PROMPTS, ANSWER_TOKENS)
 
 
 def free_memory(place: Any) -> int:
