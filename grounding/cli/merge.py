@@ -86,7 +86,7 @@ def command(
             + (f" ({merged.where})." if merged.where else ".")
         )
         if answers:
-            click.echo(_compare_answers(recipe, folder, words, place))
+            click.echo(_compare_answers(recipe, folder, words, place, merged))
     click.echo(f"Checkpoint: {out} ({len(merged.files)} files of weights)")
 
 
@@ -226,24 +226,26 @@ def _check_room(base: Path, out: Path) -> None:
         )
 
 
-def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any) -> str:
+def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any, merged: Merged) -> str:
     """Base with adapter and merged checkpoint, loaded one after the other, asked the same about one picture."""
     needed = ROOM * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     free = free_memory(place)
     if needed > free:
         gib = f"{needed / 2**30:.1f} GiB, and {place} has {free / 2**30:.1f} GiB free"
         return f"Answers were not compared: that takes {gib}."
-    from grounding.inference.agreement import parting_of
+    from grounding.inference.agreement import SIGMAS, parting_of
 
     before = _answers(recipe.base, words, place, recipe)
     after = _answers(folder, folder, place, None)
     partings = [parting_of(one, other) for one, other in zip(before, after, strict=True)]
+    # Differences of single matrices add up as chance does, with the root of their number.
+    rounding = SIGMAS * merged.largest * merged.matrices**0.5
     lines = [
         f"Answers: {partings.count(None)} of {len(PROMPTS)} are the same, of {ANSWER_TOKENS} tokens at most, greedy."
     ]
     for prompt, parting in zip(PROMPTS, partings, strict=True):
         if parting is not None:
-            why = "a near tie, which rounding decides" if parting.near_tie else "more than rounding explains"
+            why = "a near tie, which rounding decides" if parting.near_tie(rounding) else "more than rounding explains"
             lines.append(
                 f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are "
                 "{:.2g} apart before and {:.2g} after; ".format(*parting.gaps)

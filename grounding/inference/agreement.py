@@ -18,8 +18,6 @@ from grounding.models.cogvlm.processor import CogVLMProcessor
 
 SIGMAS = 3
 """How many standard deviations of what moved logits at large may have moved the two of a near tie."""
-ROUNDING = 1e-2
-"""What may move logits at large, as a share of their spread, and count as rounding: bfloat16 through many layers."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,15 @@ class Parting(NamedTuple):
     moved: float
     spread: float
 
-    @property
-    def near_tie(self) -> bool:
+    def near_tie(self, rounding: float) -> bool:
         """Whether rounding explains it: all logits moved by little, and these two no more than the others.
 
         The difference of two logits that move by chance, each by `moved`, moves by sqrt(2) times that.
+
+        Args:
+            rounding: by how much rounding may move logits at large, as a share of their spread.
         """
-        return sum(self.gaps) <= SIGMAS * 2**0.5 * self.moved and self.moved <= ROUNDING * self.spread
+        return sum(self.gaps) <= SIGMAS * 2**0.5 * self.moved and self.moved <= rounding * self.spread
 
 
 @torch.inference_mode()
