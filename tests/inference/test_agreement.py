@@ -53,10 +53,8 @@ def test_a_parting_is_a_near_tie_where_these_two_moved_like_the_rest(noise: floa
 
 def test_an_answer_that_ends_earlier_parts_at_its_end() -> None:
     parting = parting_of(chosen(torch.tensor([[0.0, 5.0]])), chosen(torch.tensor([[1.0, 0.0], [0.0, 5.0]])))
-    assert (
-        parting is not None and parting.token == 0 and parting.gaps == (5.0, 1.0)
+    assert parting is not None and parting.token == 0 and parting.gaps == (5.0, 1.0)
     assert not parting.near_tie(rounding=0.1)
-    )
 
 
 def test_greedy_answers_are_the_engine_s() -> None:
