@@ -36,6 +36,12 @@ _ABSENCE = {
 }
 
 
+def settings_of(sources: Sequence[tuple[str | None, Path]], options: Any) -> dict[str, Any]:
+    """What the call said, JSON-ready; known before anything is read."""
+    named = [f"{split}={path}" if split else str(path) for split, path in sources]
+    return {"made_by": MADE_BY, "sources": named, **_plain(asdict(options))}
+
+
 def make_manifest(
     out: Path,
     image_root: Path,
@@ -51,7 +57,6 @@ def make_manifest(
     told = [*options.templates.values(), *([options.names] if options.names else [])]
     inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told}
     totals = {name: sum(split[name] for split in counts["splits"].values()) for name in ("images", "samples")}
-    settings = {"made_by": MADE_BY, "sources": [f"{split}={path}" if split else str(path) for split, path in sources]}
     return Manifest(
         image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
         not_found=dict(options.not_found),
@@ -64,7 +69,7 @@ def make_manifest(
             "places": _places(tally),
         },
         refusals=tally.having("refused"),
-        settings={**settings, **_plain(asdict(options)), "taken": taken_of(read, options.negatives_from)},
+        settings={**settings_of(sources, options), "taken": taken_of(read, options.negatives_from)},
         versions={
             "grounding": __version__,
             "python": platform.python_version(),

@@ -24,6 +24,7 @@ from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
 from grounding.cli.bars import bars
+from grounding.cli.choice import Choice
 from grounding.cli.conversion_told import tell
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
@@ -52,7 +53,7 @@ from grounding.text import NOT_FOUND
 )
 @click.option(
     "--negatives-from",
-    type=click.Choice(["exhaustive", "listed", "none"]),
+    type=Choice(["exhaustive", "listed", "none"]),
     help="What is absent: all that is not annotated; only named negatives; nothing. Default: as the source says.",
 )
 @click.option(
@@ -116,15 +117,13 @@ from grounding.text import NOT_FOUND
 )
 @click.option(
     "--frame",
-    type=click.Choice(["stored", "upright"]),
+    type=Choice(["stored", "upright"]),
     help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated.",
 )
-@click.option(
-    "--voc-pixels", type=click.Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels."
-)
+@click.option("--voc-pixels", type=Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels.")
 @click.option(
     "--box-form",
-    type=click.Choice(FORMS),
+    type=Choice(FORMS),
     default="auto",
     show_default=True,
     help="What the four numbers of a COCO or VOC box are. auto: as the format says, unless only the other form fits.",
@@ -133,7 +132,7 @@ from grounding.text import NOT_FOUND
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
 @click.option(
     "--style",
-    type=click.Choice(list(STYLES)),
+    type=Choice(list(STYLES)),
     default="pairs",
     show_default=True,
     help="How samples are written. finetune and benchmark read pairs and conversations.",
@@ -148,7 +147,7 @@ from grounding.text import NOT_FOUND
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=Choice(ENGINES),
     default="local",
     show_default=True,
     help="Where they are read: this machine, or a Ray cluster (RAY_ADDRESS), which must see the same files.",
@@ -158,6 +157,11 @@ from grounding.text import NOT_FOUND
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Where read images are remembered; one of the same size and time is not read again. Default: user's cache.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a dataset in --out that is not the one made now: other annotations or settings, or edited since.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -176,6 +180,7 @@ def command(
     workers: int | None,
     engine: str,
     cache: Path | None,
+    overwrite: bool,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -195,7 +200,7 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
-    means = line.Means(engine_of(engine, workers), cache or _user_cache())
+    means = line.Means(engine_of(engine, workers), cache or _user_cache(), overwrite)
     with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:

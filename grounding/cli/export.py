@@ -20,6 +20,7 @@ from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.writers import STYLES, Style, coco, writable
 from data_tools.writers.parquet import write_parquet
+from grounding.cli.choice import Choice
 from grounding.cli.model_options import PATH
 from grounding.errors import InputError
 from grounding.evaluation.parse import STATUSES, Answers, judge_all
@@ -34,7 +35,7 @@ SURE = 1.0  # the score of a box that comes without one
 @click.command("export")
 @click.argument("dataset", type=PATH)
 @click.option(
-    "--to", type=click.Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
+    "--to", type=Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
 )
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write.")
 @click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")

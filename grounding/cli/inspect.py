@@ -16,9 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_tools.inspection.remarks import is_cut
+from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
 
-PAGE = "inspect.html"
 CLASSES_SHOWN = 20
 PAIRS_SHOWN = 5
 LEVEL_STYLES = {"fault": "bold red", "warning": "yellow", "note": "cyan"}

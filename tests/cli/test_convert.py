@@ -53,6 +53,22 @@ def test_it_prints_what_it_did(source: Path, tmp_path: Path) -> None:
     assert "[[" in result.output.split("Examples")[1]
 
 
+def test_a_dataset_is_overwritten_only_where_that_is_asked_for(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call(source, "--format", "coco", "--out", out).exit_code == 0
+    assert call(source, "--format", "coco", "--out", out).exit_code == 0  # the same again
+    (out / "inspect.html").write_text("of this dataset")
+    seeded = call(source, "--format", "coco", "--out", out, "--seed", 1)
+    assert seeded.exit_code == 2 and "seed 0, now 1" in seeded.output and "--overwrite" in seeded.output
+    source.write_text(source.read_text().replace("[3, 1, 9, 9]", "[4, 1, 9, 9]"))
+    mended = call(source, "--format", "coco", "--out", out)
+    assert mended.exit_code == 2 and "Its annotations were others, or it was edited since" in mended.output
+    assert (out / "inspect.html").exists()
+    replaced = call(source, "--format", "coco", "--out", out, "--overwrite")
+    assert replaced.exit_code == 0 and "inspect.html was of the dataset that stood here before" in replaced.output
+    assert not (out / "inspect.html").exists()
+
+
 def test_quiet_prints_nothing(source: Path, tmp_path: Path) -> None:
     result = call(source, "--format", "coco", "--out", tmp_path / "out", "-q")
     assert (result.exit_code, result.output) == (0, "")
@@ -172,6 +188,9 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["nowhere.json", "--format", "coco"], "nowhere.json"),
         (["nowhere", "--format", "voc"], "no such folder"),
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
+        (["{source}", "--format", "yolo9"], "Did you mean 'yolo'?"),
+        (["{source}", "--style", "pair"], "Did you mean 'pairs'?"),
+        (["{source}", "--tasks", "presense"], "Did you mean 'presence'?"),
         (["{source}", "--format", "coco", "--split", "1,1"], "sum to 1"),
         (["{source}", "--format", "coco", "--group-by", "("], "regular expression"),
         (["{source}", "--format", "coco", "--tasks", "juggling"], "there is phrase_to_boxes"),
@@ -232,6 +251,6 @@ def test_shares_and_caps_are_said_not_to_touch_ready_samples(tmp_path: Path) -> 
     path = jsonl_file(tmp_path, "mine.jsonl", lines)
     note = "train has 3 samples as the source holds them: --tasks, shares and caps do not touch them."
     for options, said in (((), False), (("--max-per-image", 1), True), (("--tasks", "phrase_to_boxes,presence"), True)):
-        result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", *options)
+        result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", "--overwrite", *options)
         assert result.exit_code == 0, result.output
         assert (note in result.output) == said

@@ -77,8 +77,8 @@ def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path:
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert contents[0] == contents[1]
     assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.json", "mine.txt"}
-    run(source, tmp_path / "out", seed=1)
-    assert (tmp_path / "out" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
+    run(source, tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
 
 
 def test_voc_with_official_lists(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_named_negatives_only(tmp_path: Path) -> None:
     source = coco_file(tmp_path, images, boxes, NAMES, draw=True)
     absent = {}
     for mode in (None, "exhaustive", "none"):
-        made = run(source, tmp_path / "out", negatives=9.0, negatives_from=mode)
+        made = run(source, tmp_path / str(mode), negatives=9.0, negatives_from=mode)
         absent[mode] = {s.id for samples in made.samples.values() for s in samples if not s.boxes}
         assert "absence" in made.taken
     assert absent[None] == {"1.png#cow"}
