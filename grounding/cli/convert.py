@@ -38,12 +38,25 @@ from grounding.text import NOT_FOUND
     default="auto",
     show_default=True,
     metavar="NAME",
-    help=f"{', '.join(OWN)}, datumaro:NAME, or a format that a package adds.",
+    help=f"{', '.join(OWN)}, datumaro:NAME (LabelMe, CVAT, ...), or one that a package adds. auto: as recognised.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder that the annotations' file names start from.")
-@click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image to its end.")
-@click.option("--split", "ratios", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Folder that file names start from. Default: by the format."
+)
+@click.option(
+    "--check-images/--no-check-images",
+    default=True,
+    show_default=True,
+    help="Read every image to its end. Headers are read anyway where a format states no size.",
+)
+@click.option(
+    "--split",
+    "ratios",
+    default="0.8,0.1,0.1",
+    show_default=True,
+    help="Shares of train, val and test, of images that no official list names.",
+)
 @click.option(
     "--group-by", metavar="REGEX", help="What it captures of an image's path stays in one split (patient, video)."
 )
@@ -54,7 +67,7 @@ from grounding.text import NOT_FOUND
 @click.option(
     "--negatives-from",
     type=Choice(["exhaustive", "listed", "none"]),
-    help="What is absent: all that is not annotated; only named negatives; nothing. Default: as the source says.",
+    help="What is absent: all that is not annotated; only named negatives; nothing. Default: by the format.",
 )
 @click.option(
     "--lang", default="en", show_default=True, metavar="LANG[,LANG]", help="Languages of the prompts: en, zh."
@@ -113,12 +126,12 @@ from grounding.text import NOT_FOUND
     "--names",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A YAML file that says what classes are called: `rbc_01: {en: [red blood cell], zh: 红细胞}`.",
+    help="A YAML file that says what classes are called, of any format: `rbc_01: {en: [red blood cell], zh: 红细胞}`.",
 )
 @click.option(
     "--frame",
     type=Choice(["stored", "upright"]),
-    help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated.",
+    help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated, else the format's.",
 )
 @click.option("--voc-pixels", type=Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels.")
 @click.option(
@@ -126,7 +139,7 @@ from grounding.text import NOT_FOUND
     type=Choice(FORMS),
     default="auto",
     show_default=True,
-    help="What the four numbers of a COCO or VOC box are. auto: as the format says, unless only the other form fits.",
+    help="What the four numbers of a COCO, LVIS or VOC box are. auto: as the format says, unless only the other fits.",
 )
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
@@ -137,7 +150,7 @@ from grounding.text import NOT_FOUND
     show_default=True,
     help="How samples are written. finetune and benchmark read pairs and conversations.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits, wordings and draws.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option(
     "--workers",

@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_tools.inspection.measures import SMALL
 from data_tools.inspection.remarks import is_cut
 from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
 
+NO_BOX_ASKED, BOXES_IN_ANSWERS = "no box asked", "boxes in answers"  # headings that `convert` shares
 CLASSES_SHOWN = 20
 PAIRS_SHOWN = 5
 LEVEL_STYLES = {"fault": "bold red", "warning": "yellow", "note": "cyan"}
@@ -50,7 +52,8 @@ def command(
     """Look at DATASET: a folder that `grounding convert` made, or one JSONL file.
 
     Says what to look at before training (leaks between splits, look-alike images, rare and small things, faults), and
-    shows counts, plots and drawn samples in one page that needs no network. Always exit status 0: `validate` judges.
+    shows counts, plots and drawn samples in one page that needs no network. Exit status 0 whatever it finds: `validate`
+    judges labels and prompts.
     """
     from data_tools.inspection.inspection import inspect
     from data_tools.inspection.page import render_page
@@ -81,7 +84,7 @@ def tell(console: Console, report: Mapping[str, Any]) -> None:
     """The report in the terminal."""
     about = report["dataset"]
     console.print(f"[bold]{escape(about['path'])}[/]: {about['samples']:,} samples, {about['images']:,} images, "
-                  f"{about['boxes']:,} boxes", highlight=False)  # fmt: skip
+                  f"{about['boxes']:,} objects", highlight=False)  # fmt: skip
     console.print(_splits(report["splits"]))
     console.print(_classes(report["classes"], list(report["splits"])))
     if report["annotations"]:
@@ -94,12 +97,14 @@ def tell(console: Console, report: Mapping[str, Any]) -> None:
     console.print("[bold]What to look at[/]")
     for line in told_findings(report["findings"]):
         console.print(line, highlight=False)
+    if not report["findings"]:
+        console.print("  Nothing stands out.")
+    if not report["images"]["read"]:
+        console.print("  Images were not read: whether they are there, whole, or in two splits is not known.")
 
 
 def told_findings(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A line for each finding, and its examples."""
-    if not findings:
-        yield "  Nothing stands out."
     for finding in findings:
         level = finding["level"]
         yield f"  [{LEVEL_STYLES[level]}]{level}[/] {escape(finding['text'])} [dim]\\[{finding['name']}][/]"
@@ -110,12 +115,16 @@ def told_findings(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _splits(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("split", title="Splits", title_justify="left")
-    for heading in ("samples", "images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
+    headings = ("samples", "images", "found", "not found", NO_BOX_ASKED, BOXES_IN_ANSWERS, "objects")
+    for heading in (*headings, "label tokens on average (max)", "grid ceiling"):
         table.add_column(heading, justify="right")
     for name, numbers in splits.items():
         tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
-        counts = [f"{numbers[key]:,}" for key in ("samples", "images", "found", "not_found", "boxes")]
+        keys = ("samples", "images", "found", "not_found", "asks_no_box", "boxes_in_answers", "boxes")
+        counts = [f"{numbers[key]:,}" for key in keys]
         table.add_row(escape(name), *counts, f"{tokens['mean']:.0f} ({tokens['max']:,})", _figure(ceiling, 4))
+    table.caption = "An object is a box of a class in an image; it counts once, however many samples ask for it."
+    table.caption_justify = "left"
     return table
 
 
@@ -134,7 +143,11 @@ def _classes(classes: Mapping[str, Mapping[str, Any]], splits: Sequence[str]) ->
         asked = [f"{sum(entry[key].values()):,}" for key in ("found", "not_found")]
         sizes = [_figure(entry["cells_median"], 0), f"{entry['small']:,}", _figure(entry["grid_ceiling"], 3)]
         table.add_row(escape(name), *counts, *asked, *sizes)
-    table.caption, table.caption_justify = "boxes by split; side: the median shorter one; small: under 5 cells", "left"
+    table.caption = (
+        f"{escape(', '.join(splits))}: objects. Found, not found: samples that ask for the class. Side: the median "
+        f"shorter one. Small: objects under {SMALL} cells."
+    )
+    table.caption_justify = "left"
     return table
 
 

@@ -32,7 +32,9 @@ SUBCOMMANDS = {
     "demo": Subcommand(
         "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
     ),
-    "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "convert": Subcommand(
+        "grounding.cli.convert", "Annotations (COCO, VOC, YOLO, Open Images, ...) to prompt/label pairs."
+    ),
     "inspect": Subcommand("grounding.cli.inspect", "What a dataset holds and what to look at in it, as a page."),
     "validate": Subcommand("grounding.cli.validate", "Can this dataset be trained on, and its numbers be believed?"),
     "export": Subcommand(

@@ -46,8 +46,9 @@ def command(
     """Judge DATASET: a folder that `grounding convert` made, or one JSONL file.
 
     Labels read back to their boxes, boxes lie in their images, images are there and whole, nothing is in two splits,
-    no prompt gives its answer away, and no label is too long: by the tokenizer of --model, else estimated. Exit status
-    0: sound, perhaps with warnings; 1: something spoils training or makes its numbers false; 2: there is no dataset.
+    no prompt gives its answer away, and no label is too long: by the tokenizer of --model, else estimated. `inspect`
+    tells what is rare, uneven or small. Exit status 0: sound, perhaps with warnings; 1: something spoils training or
+    makes its numbers false; 2: there is no dataset.
     """
     from data_tools.validation.judging import estimate
     from data_tools.validation.validate import validate
@@ -97,4 +98,11 @@ def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | 
     console.print(f"[bold]{escape(str(dataset))}[/]: {looked_at}; {longest}", highlight=False)
     for line in told_findings(found["findings"]):
         console.print(line, highlight=False)
+    if not found["findings"]:
+        checked = "labels, boxes, prompts, lengths, splits" + (", images" if found["images"] else "")
+        console.print(f"  Nothing is wrong in what was checked: {checked}.", highlight=False)
+    if not found["images"]:
+        console.print("  Images were not read: whether they are there, whole, or in two splits is not known.")
     console.print("[green]It can be trained on.[/]" if found["sound"] else "[bold red]It must not be trained on so.[/]")
+    advice = f"What is rare, uneven or small in it is no matter of this: grounding inspect {dataset}"
+    console.print(escape(advice), highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from grounding.cli import convert as module
 from grounding.cli.main import group
-from grounding.samples import read_manifest
+from grounding.samples import read_dataset, read_manifest
 from tests.data_tools.annotated import (
     coco_box,
     coco_file,
@@ -170,6 +171,23 @@ def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path:
     result = call(*arguments)
     assert "1 labels of more than 1024 tokens" in result.output
     assert "names its negatives" in result.output
+
+
+def test_samples_are_counted_by_task_and_by_what_they_ask_for(source: Path, tmp_path: Path) -> None:
+    tasks = "phrase_to_boxes,box_to_phrase,presence"
+    result = call(f"train={source}", "--format", "coco", "--out", tmp_path / "out", "--tasks", tasks)
+    assert result.exit_code == 0, result.output
+    samples = read_dataset(tmp_path / "out" / "train.jsonl").samples
+    by_task = Counter(sample.task for sample in samples)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines()]
+    cells = {row[0]: row[1:] for row in rows if row and row[0]}
+    assert {task: int(cells[task][0]) for task in tasks.split(",")} == by_task
+    asks_no_box = sum(sample.boxes is None for sample in samples)
+    assert asks_no_box == by_task["box_to_phrase"] + by_task["presence"] > 0
+    boxes = sum(len(sample.boxes or []) for sample in samples)
+    assert [cells["train"][0], *cells["train"][4:6]] == [str(len(samples)), str(asks_no_box), str(boxes)]
+    alone = call(f"train={source}", "--format", "coco", "--out", tmp_path / "alone")
+    assert "Samples by task" not in alone.output
 
 
 def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:

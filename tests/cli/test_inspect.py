@@ -30,7 +30,16 @@ def made(tmp_path: Path) -> Path:
 def test_it_says_what_to_look_at_and_writes_the_page(made: Path) -> None:
     result = call(made)
     assert result.exit_code == 0, result.output
-    for said in ("13 samples", "train", "[red]cat", "owl", "zero_area 2 (refused)", "the same bytes"):
+    for said in (
+        "13 samples",
+        "13 objects",
+        "boxes in answers",
+        "train",
+        "[red]cat",
+        "owl",
+        "zero_area 2 (refused)",
+        "the same bytes",
+    ):
         assert said in result.output, said
     findings = result.output.split("What to look at")[1]
     assert findings.index("fault") < findings.index("warning") < findings.index("note")

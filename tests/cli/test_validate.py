@@ -26,6 +26,10 @@ def good(tmp_path: Path) -> Path:
 def test_exit_statuses(good: Path, tmp_path: Path) -> None:
     sound = call(good)
     assert sound.exit_code == 0 and "It can be trained on." in sound.output and "estimated" in sound.output
+    assert "Nothing is wrong in what was checked: labels, boxes, prompts, lengths, splits, images." in sound.output
+    assert f"grounding inspect {good}" in sound.output.replace("\n", "")
+    unread = call(good, "--no-check-images")
+    assert "lengths, splits." in unread.output and "Images were not read" in unread.output
     (tmp_path / "images/a.png").unlink()
     spoilt = call(good)
     assert spoilt.exit_code == 1 and "must not be trained on" in spoilt.output and "image_missing" in spoilt.output
