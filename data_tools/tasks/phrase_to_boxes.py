@@ -40,7 +40,7 @@ def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | 
     return [
         _say(question, drawn[place], *boxes[place], written.get(place))
         if good[place]
-        else (None, [_unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}")])
+        else (None, _unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}", boxes[place][0]))
         for place, question in enumerate(questions)
     ]
 
@@ -79,7 +79,9 @@ def _boxes_of(questions: Sequence[Question]) -> list[tuple[Boxes, Boxes]]:
     ]
 
 
-def _unwritable(question: Question, found: str) -> Finding:
+def _unwritable(question: Question, found: str, boxes: Boxes) -> list[Finding]:
+    """What is to be said of a question that no label can answer; the boxes of a class fall with it."""
     if question.phrase is not None:
-        return Finding("phrase_unwritable", question.phrase.place, found)
-    return Finding("class_unwritable", question.record.place, found)
+        return [Finding("phrase_unwritable", question.phrase.place, found)]
+    place = question.record.place
+    return [Finding("class_unwritable", place, found), *(Finding("class_refused", place, found) for _ in boxes)]

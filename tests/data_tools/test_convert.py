@@ -102,7 +102,12 @@ def test_a_refused_box_bars_its_class_from_found_and_not_found(tmp_path: Path) -
     made = convert([("train", source)], tmp_path / "out", Options(negatives=9.0))
     asked = {sample.id: sample.boxes for samples in made.samples.values() for sample in samples}
     assert {name: boxes for name, boxes in asked.items() if name.startswith("1.png")} == {"1.png#dog": []}
-    assert made.manifest.refusals == {"outside_image": 1, "class_incomplete": 1, "class_only_ignored": 1}
+    assert made.manifest.refusals == {
+        "outside_image": 1,
+        "class_refused": 1,
+        "class_incomplete": 1,
+        "class_only_ignored": 1,
+    }
 
 
 def test_sources_by_split(tmp_path: Path) -> None:
