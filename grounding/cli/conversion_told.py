@@ -18,9 +18,9 @@ from data_tools.stats import BUDGET
 from data_tools.tasks import parse_shares
 from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
-from grounding.cli.inspect import BOXES_IN_ANSWERS, NO_BOX_ASKED
 from grounding.samples import TASKS, Style
 
+BOXES_IN_ANSWERS = "boxes in answers"  # as `inspect` calls them
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
 
@@ -50,7 +50,7 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
 
 def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("split", title="Samples", title_justify="left")
-    headings = ("samples", "images", "found", "not found", NO_BOX_ASKED, BOXES_IN_ANSWERS, "label tokens in all (max)")
+    headings = ("samples", "images", "found", "not found", "no box asked", BOXES_IN_ANSWERS, "label tokens", "longest")
     for heading in (*headings, "grid ceiling"):
         table.add_column(heading, justify="right")
     for split, numbers in splits.items():
@@ -60,7 +60,8 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_row(
             split,
             *(f"{count:,}" for count in (*counts, numbers["boxes"])),
-            f"{tokens['total']:,} ({tokens['max']:,})",
+            f"{tokens['total']:,}",
+            f"{tokens['max']:,}",
             "-" if ceiling is None else f"{ceiling:.4f}",
         )
     table.caption = (
@@ -113,6 +114,7 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("class", title=f"Classes ({len(ordered)}), samples that ask for one", title_justify="left")
     for heading in ("found", "not found", BOXES_IN_ANSWERS):
         table.add_column(heading, justify="right")
+    table.columns[0].overflow = "fold"  # names can be read in full
     half = CLASSES_SHOWN // 2
     shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
     for category, total in shown:
