@@ -45,8 +45,8 @@ def _bars(
     """
     figure, axes = empty_plot()
     counts = spread["counts"]
-    drawn = axes.bar(range(len(counts)), counts, width=0.84, color=colours or ACCENT)
-    axes.bar_label(drawn, [f"{n:,}" if n else "" for n in counts], color=MUTED, fontsize=7.5, padding=1)
+    bars = axes.bar(range(len(counts)), counts, width=0.84, color=colours or ACCENT)
+    axes.bar_label(bars, [f"{n:,}" if n else "" for n in counts], color=MUTED, fontsize=7.5, padding=1)
     axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
     axes.set_xlabel("{along}")
     axes.set_ylabel("{up}")
