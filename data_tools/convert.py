@@ -23,7 +23,7 @@ from data_tools.gather import gather
 from data_tools.hardness import Hardness
 from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
-from data_tools.provenance import make_manifest, settings_of, taken_of
+from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS
@@ -31,7 +31,7 @@ from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
-from data_tools.writers.folder import Left, check_folder, replaced_folder
+from data_tools.writers.folder import Left, check_folder, check_made_alike, replaced_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
@@ -78,8 +78,9 @@ def convert(
     """
     options = options or Options()
     check_options(options)
-    settings = settings_of(sources, options)
-    check_folder(out, splits.SPLITS, style_named(options.style), settings, means.overwrite)
+    check_folder(out, splits.SPLITS, style_named(options.style))
+    if not means.overwrite:
+        check_made_alike(out, settings_of(sources, options), {})
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 
@@ -93,6 +94,8 @@ def _convert(
     voices = {task: _voice(task, options, called) for task in shares}
 
     read = _read(sources, options, progress, means.engine)
+    if not means.overwrite:  # told before images are read, which may take hours
+        check_made_alike(out, {}, inputs_of(read, options))
     records, tally, image_root, kinds = gather(read, options.negatives_from)
     read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)

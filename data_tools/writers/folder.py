@@ -27,42 +27,36 @@ MADE_BY = "grounding convert"  # settings["made_by"] of the manifests that may b
 WHAT_TO_DO = "Name another folder with --out; --overwrite replaces this one."
 
 
-def check_folder(
-    out: Path,
-    splits: Sequence[str],
-    style: Style = STYLES["pairs"],
-    settings: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Raises InputError where writing the dataset would replace something that is not a dataset of ours.
-
-    Or, unless `overwrite`, a dataset of ours that was made with other settings.
-
-    Args:
-        out: the folder, which need not be there.
-        splits: names of the splits that will be written.
-        style: that they will be written in.
-        settings: those of the manifest that are known before anything is read.
-        overwrite: whatever dataset of ours is there may go.
-    """
+def check_folder(out: Path, splits: Sequence[str], style: Style = STYLES["pairs"]) -> None:
+    """Raises InputError where writing the dataset would replace something that is not a dataset of ours."""
     if out.exists() and not out.is_dir():
         raise InputError("is a file; a dataset is a folder", where=str(out), fix="Name another folder with --out.")
     names = [MANIFEST, FINDINGS, *(f"{split}{style.suffix}" for split in splits)]
     there = [name for name in names if (out / name).exists()]
-    before = _ours(out / MANIFEST)
-    if there and before is None:
+    if there and _ours(out / MANIFEST) is None:
         raise InputError(
             f"holds {', '.join(there)}, which no conversion wrote; they would be replaced",
             where=str(out),
             fix="Name another folder with --out, or move them away.",
         )
-    if before is None or overwrite:
+
+
+def check_made_alike(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Raises InputError where the folder holds a dataset that was made with other settings or of other inputs.
+
+    Args:
+        settings: those of the manifest that are known so far.
+        inputs: the hash of each file that was read so far, by path.
+    """
+    before = _ours(out / MANIFEST)
+    if before is None:
         return
     changed = [
         f"{name} {before.settings[name]!r}, now {value!r}"
-        for name, value in (settings or {}).items()
+        for name, value in settings.items()
         if before.settings.get(name, value) != value
     ]
+    changed += [f"{path} has changed" for path, digest in inputs.items() if before.inputs.get(path, digest) != digest]
     if changed:
         raise InputError(f"holds a dataset made otherwise: {'; '.join(changed)}", where=str(out), fix=WHAT_TO_DO)
 
@@ -97,8 +91,8 @@ class Folder:
         changed = [] if before is None or self._overwrite else self._changed(before, manifest)
         if changed:
             raise InputError(
-                f"holds a dataset that this would change: {', '.join(changed)}. Its annotations were others, or it was "
-                "edited since",
+                f"holds a dataset that this would change: {', '.join(changed)}. It was edited since, or its images "
+                "were others",
                 where=str(self._out),
                 fix=WHAT_TO_DO,
             )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from data_tools.caps import Caps
-from data_tools.convert import Conversion, Options, convert
+from data_tools.convert import Conversion, Means, Options, convert
 from grounding.errors import InputError
 from grounding.samples import open_image, read_dataset, read_manifest
 from grounding.text import load_wordings, read_boxes
@@ -79,6 +79,18 @@ def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path:
     assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.json", "mine.txt"}
     run(source, tmp_path / "other", seed=1)
     assert (tmp_path / "other" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
+
+
+def test_what_would_change_is_told_before_an_image_is_read(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 5)
+    run(source, tmp_path / "out")
+    source.write_text(source.read_text().replace('"cat"', '"kitten"'))
+    steps: list[str] = []
+    with pytest.raises(InputError, match="has changed"):
+        convert([(None, source)], tmp_path / "out", Options(), lambda step, *_: steps.append(step))
+    assert steps == [f"reading {source}"]
+    convert([(None, source)], tmp_path / "out", Options(), means=Means(overwrite=True))
+    assert "kitten" in (tmp_path / "out" / "train.jsonl").read_text()
 
 
 def test_voc_with_official_lists(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from data_tools.writers import STYLES
-from data_tools.writers.folder import MADE_BY, check_folder, write_folder
+from data_tools.writers.folder import MADE_BY, check_folder, check_made_alike, write_folder
 from grounding.errors import InputError, RunError
 from grounding.samples import Manifest, Sample, read_dataset
 
@@ -96,15 +96,18 @@ def test_a_dataset_is_replaced_by_another_only_where_that_is_asked_for(tmp_path:
     assert not (tmp_path / "inspect.html").exists()
 
 
-def test_other_settings_are_told_before_anything_is_read(tmp_path: Path) -> None:
+def test_other_settings_and_inputs_are_told(tmp_path: Path) -> None:
     told = {"made_by": MADE_BY, "seed": 0, "negatives": 0.25}
-    write_folder(tmp_path, {split: [] for split in SPLITS}, replace(MANIFEST, settings=told), PAIRS)
-    check_folder(tmp_path, SPLITS, PAIRS, told)
-    check_folder(tmp_path, SPLITS, PAIRS, {**told, "of a later version": 1})
-    other = {**told, "seed": 7}
+    write_folder(
+        tmp_path, {split: [] for split in SPLITS}, replace(MANIFEST, settings=told, inputs={"a.json": "12"}), PAIRS
+    )
+    check_made_alike(tmp_path, told, {"a.json": "12", "read since.json": "34"})
+    check_made_alike(tmp_path, {**told, "of a later version": 1}, {})
+    check_made_alike(tmp_path / "nowhere", {**told, "seed": 7}, {})
     with pytest.raises(InputError, match=r"made otherwise: seed 0, now 7\. .*--overwrite"):
-        check_folder(tmp_path, SPLITS, PAIRS, other)
-    check_folder(tmp_path, SPLITS, PAIRS, other, overwrite=True)
+        check_made_alike(tmp_path, {**told, "seed": 7}, {})
+    with pytest.raises(InputError, match=r"made otherwise: a\.json has changed"):
+        check_made_alike(tmp_path, {}, {"a.json": "56"})
 
 
 def test_files_of_a_style_with_another_suffix_go_with_the_dataset_that_they_were_of(tmp_path: Path) -> None:
