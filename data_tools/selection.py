@@ -91,11 +91,11 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
             if asked.get(category):
                 left.add(category)
         if left:
-            findings += _fallen_with_class(record, left)
+            findings += fallen_with_class(record, left)
     return questions, Tally.of(findings)
 
 
-def _fallen_with_class(record: Record, classes: Set[str]) -> list[Finding]:
+def fallen_with_class(record: Record, classes: Set[str]) -> list[Finding]:
     """The boxes of refused classes that could have been asked for; those to ignore are counted as such."""
     return [
         Finding("class_refused", annotation.place, f"{annotation.category} in {record.name}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from data_tools.records import Finding
-from data_tools.selection import Question
+from data_tools.selection import Question, fallen_with_class
 from data_tools.tasks.view import View
 from data_tools.tasks.whole import Boxes, held, make_sample, size_of
 from data_tools.wording import Drawn, Voice, draw, draw_for_phrase, reads_back
@@ -40,7 +40,7 @@ def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | 
     return [
         _say(question, drawn[place], *boxes[place], written.get(place))
         if good[place]
-        else (None, _unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}", boxes[place][0]))
+        else (None, _unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}"))
         for place, question in enumerate(questions)
     ]
 
@@ -79,9 +79,9 @@ def _boxes_of(questions: Sequence[Question]) -> list[tuple[Boxes, Boxes]]:
     ]
 
 
-def _unwritable(question: Question, found: str, boxes: Boxes) -> list[Finding]:
+def _unwritable(question: Question, found: str) -> list[Finding]:
     """What is to be said of a question that no label can answer; the boxes of a class fall with it."""
-    if question.phrase is not None:
-        return [Finding("phrase_unwritable", question.phrase.place, found)]
-    place = question.record.place
-    return [Finding("class_unwritable", place, found), *(Finding("class_refused", place, found) for _ in boxes)]
+    record, category, phrase = question.record, question.category, question.phrase
+    if phrase is not None:
+        return [Finding("phrase_unwritable", phrase.place, found)]
+    return [Finding("class_unwritable", record.place, found), *fallen_with_class(record, {category})]

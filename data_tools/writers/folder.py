@@ -91,8 +91,8 @@ class Folder:
         changed = [] if before is None or self._overwrite else self._changed(before, manifest)
         if changed:
             raise InputError(
-                f"holds a dataset that this would change: {', '.join(changed)}. It was edited since, or its images "
-                "were others",
+                f"holds a dataset that this would change: {', '.join(changed)}. It was edited since, or made of other "
+                "images, or by another version",
                 where=str(self._out),
                 fix=WHAT_TO_DO,
             )
