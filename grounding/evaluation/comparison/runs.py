@@ -6,7 +6,7 @@ Knows report folders as `report.write` leaves them; does not know how anything i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,10 +198,20 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def _headings(folders: Sequence[tuple[str | None, Path]]) -> list[str]:
-    """The given headings; else the ends of the paths, as short as they can be and still differ."""
-    paths = [folder.resolve().parts for _, folder in folders]
-    for length in range(1, max(map(len, paths)) + 1):
-        made = [heading or "/".join(parts[-length:]) for (heading, _), parts in zip(folders, paths, strict=True)]
-        if len(set(made)) == len(made):
-            return made
-    return [f"{number}: {heading}" for number, heading in enumerate(made, start=1)]  # one folder, given twice
+    """The given headings, else the ends of the paths; a folder that is given twice is numbered."""
+    paths = [folder.resolve() for _, folder in folders]
+    short = _ends({path for (heading, _), path in zip(folders, paths, strict=True) if not heading})
+    names = [heading or short[path] for (heading, _), path in zip(folders, paths, strict=True)]
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+def _ends(paths: Collection[Path]) -> dict[Path, str]:
+    """The ends of paths that differ, as short as they can be and still differ."""
+    length, ends = 1, {path: path.name for path in paths}
+    while len(set(ends.values())) < len(paths):
+        length += 1
+        ends = {path: Path(*path.parts[-length:]).as_posix() for path in paths}
+    return ends
