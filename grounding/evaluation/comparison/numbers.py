@@ -159,10 +159,17 @@ def entries(
 
 
 def adjust(table: Any) -> None:
-    """Puts `p_holm` into every test of the entries: Holm's correction for all of them together."""
+    """Puts `p_holm` into every test of the entries: Holm's correction for all of them together.
+
+    Tests in which the runs never differ, which no counts could have made small, are not among those that are corrected
+    for (R. E. Tarone, Biometrics 46 (1990) 515).
+    """
     tests = [test for entry in table for test in entry["tests"] or ()]
-    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+    telling = [test for test in tests if test["only_base"] + test["only_other"]]
+    for test, p in zip(telling, holm([test["p"] for test in telling]), strict=True):
         test["p_holm"] = p
+    for test in tests:
+        test.setdefault("p_holm", 1.0)
 
 
 def verdict(entry: Mapping[str, Any], number: int, key: str) -> str:
