@@ -166,7 +166,17 @@ def notes(runs: Sequence[Run]) -> list[str]:
             said.append(f"The data file of {other.heading} is another than that of {base.heading}; its truth is equal.")
         if base.report["data"].get("not_found") != other.report["data"].get("not_found"):
             said.append(f"{other.heading} and {base.heading} have different sentences for “not found”.")
-    return said
+    return [*said, *_only_along_with_some(runs)]
+
+
+def _only_along_with_some(runs: Sequence[Run]) -> Iterator[str]:
+    """The sets that rode along with some runs and are compared with nothing, since the others lack them."""
+    along = {run.heading: run.report.get(ALSO, {}) for run in runs}
+    for name in dict.fromkeys(name for sets in along.values() for name in sets):
+        lacking = [heading for heading, sets in along.items() if name not in sets]
+        if lacking:
+            without = " and ".join(lacking)
+            yield f"Nothing is compared on the set {name}: it did not ride along (--also) with {without}."
 
 
 def settings_that_differ(runs: Sequence[Run]) -> dict[str, list[str]]:
