@@ -158,7 +158,7 @@ def check_images(dataset: Dataset, *, follow_links: bool = False) -> None:
         try:
             resolve_image(dataset.image_root, image, follow_links, where=f"sample {sample_id!r}")
         except InputError as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems:
         raise ManyErrors(f"{dataset.path}: images that cannot be used", problems)
 

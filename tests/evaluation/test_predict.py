@@ -161,6 +161,10 @@ def test_missing_images_are_all_named_before_any_answer(tiny: LoadedModel, datas
     assert not list(tmp_path.glob(".*"))
     with pytest.raises(InputError):
         check_images(dataset)
+    nowhere = replace(dataset, image_root=tmp_path / "nowhere")
+    with pytest.raises(InputError, match=rf"times: the image root {tmp_path / 'nowhere'} is no folder") as error:
+        check_images(nowhere)
+    assert len(str(error.value).splitlines()) == 2, "told once"
 
 
 def test_history_needs_a_template_with_a_place_for_it(tiny: LoadedModel, dataset: Dataset) -> None:
