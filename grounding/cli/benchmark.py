@@ -25,7 +25,7 @@ from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_mo
 from grounding.cli.benchmark_told import tell_report
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
-from grounding.cli.model_options import LOADING, PATH, model_options
+from grounding.cli.model_options import LOADING, PATH, check_model, model_options
 from grounding.cli.riders import rider
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO, Run, check_same, read_run, read_runs
@@ -225,6 +225,7 @@ def _check(options: Mapping[str, Any]) -> None:
         )
     if options["with_base"] and (options["base_predictions"] is not None or options["also_base_predictions"]):
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
+    check_model(options)
 
 
 def _of_an_earlier_call(out: Path, options: Mapping[str, Any]) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.inference.budget import BOXES, tokens_for
+from grounding.models.presence import check_presence
 from grounding.processes import is_first
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def answer_tokens(options: Mapping[str, Any]) -> int:
     """The longest answer in tokens, by `--max-new-tokens` or else by `--max-boxes`."""
     return tokens_for(options["max_new_tokens"], options["max_boxes"])
+
+
+def check_model(options: Mapping[str, Any]) -> None:
+    """Sees that what the options name is there: at once, before torch is imported and a model loaded.
+
+    Raises:
+        InputError: something is not.
+    """
+    check_presence(options["model"], adapter=options["adapter"], tokenizer=options["tokenizer"])
 
 
 def load(options: Mapping[str, Any]) -> LoadedModel:

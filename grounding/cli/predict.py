@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from grounding.cli.model_options import PATH, answer_tokens, load, model_options
+from grounding.cli.model_options import PATH, answer_tokens, check_model, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
 from grounding.progress import Bars
@@ -83,6 +83,7 @@ def command(
     asked = _questions([*phrases, *_lines(phrase_file)], prompt, lang, options["templates"])
     if no_draw and out is not None:
         raise InputError("give either --out or --no-draw.", where="grounding predict")
+    check_model(options)
     names = _pictures(image)
     draw = not no_draw and (out is not None or not as_json)
     places = {name: _drawn_name(image, name, out) for name in names} if draw else {}

@@ -39,6 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     tiny = tiny_model()
     monkeypatch.setattr("grounding.models.loading.load_model", load)
+    monkeypatch.setattr("grounding.cli.predict.check_model", lambda options: None)
     monkeypatch.setattr("grounding.inference.engine.answer", answer)
     return box
 
@@ -202,7 +203,7 @@ def test_wrong_calls(
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "nothing").mkdir()
-    assert message in run(*words, "--model", "m", status=2).output
+    assert message in run(*words, "--model", "pocket", status=2).output
 
 
 def test_what_is_allowed_and_how_long_it_may_be(image: Path, asked: dict[str, Any]) -> None:
