@@ -13,4 +13,4 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """
     lowered = {choice.casefold(): choice for choice in choices}
     closest = get_close_matches(word.strip().casefold(), lowered, n=1)
-    return f"Did you mean {lowered[closest[0]]}?" if closest else ""
+    return f"Did you mean {lowered[closest[0]]!r}?" if closest else ""

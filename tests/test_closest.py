@@ -14,7 +14,7 @@ NAMES = ("coco", "voc", "visual_genome", "next_box")
     [("cocoo", "coco"), ("VOC", "voc"), (" vco ", "voc"), ("visual-genome", "visual_genome"), ("nextbox", "next_box")],
 )
 def test_the_closest_is_offered(word: str, meant: str) -> None:
-    assert did_you_mean(word, NAMES) == f"Did you mean {meant}?"
+    assert did_you_mean(word, NAMES) == f"Did you mean {meant!r}?"
 
 
 @pytest.mark.parametrize("word", ["", "juggling", "x"])

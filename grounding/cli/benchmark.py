@@ -23,6 +23,7 @@ from rich.markup import escape
 
 from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_model
 from grounding.cli.benchmark_told import tell_report
+from grounding.cli.choice import Choice
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, check_model, model_options
@@ -49,7 +50,7 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
 @click.option(
-    "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
+    "--protocol", type=Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
 @click.option(
     "--dialect",
@@ -65,7 +66,7 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option(
     "--gallery", type=click.IntRange(0), default=MOST_PICTURED, show_default=True, help="Samples with their picture."
 )
-@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
+@click.option("--lang", type=Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
 @click.option("--also", multiple=True, metavar="[NAME=]FILE.jsonl", help="A set that rides along: is it forgotten?")
 @click.option("--also-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="Answers to it; same order.")
 @click.option("--also-base-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="The untuned model's.")

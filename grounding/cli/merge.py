@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grounding.cli.choice import Choice
 from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
 from grounding.models.presence import check_presence
@@ -36,11 +37,11 @@ ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its fi
 @click.option("--tokenizer", metavar="PATH", help="Where the base ships none.")
 @click.option(
     "--base",
-    type=click.Choice(["dequantised", "original"]),
+    type=Choice(["dequantised", "original"]),
     help="What the adapter is added to: the base as it was rounded in QLoRA, then dequantised (the default after "
     "QLoRA: the result answers as in training), or the base as it is stored (the default otherwise).",
 )
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
+@click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
 @click.option("--shard-size", default="4GiB", show_default=True, metavar="SIZE", help="Largest file of weights.")
 @click.option("--device", metavar="NAME", help="Where matrices are worked on. Default: the first GPU, else the CPU.")
 @click.option(

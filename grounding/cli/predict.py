@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from grounding.cli.choice import Choice
 from grounding.cli.model_options import PATH, answer_tokens, check_model, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
@@ -52,9 +53,7 @@ class Asked(NamedTuple):
 @model_options
 @click.option("--phrases", "phrase_file", type=PATH, metavar="FILE", help="More phrases, one a line.")
 @click.option("--prompt", metavar="TEXT", help="The whole prompt as it is to be asked, in place of phrases.")
-@click.option(
-    "--lang", type=click.Choice(["en", "zh"]), help="Of the prompts. Default: zh for a phrase with Han characters."
-)
+@click.option("--lang", type=Choice(["en", "zh"]), help="Of the prompts. Default: zh for a phrase with Han characters.")
 @click.option(
     "--not-found", metavar="TEXT", help="The not-found sentence the model was trained on, if a different one."
 )
