@@ -43,7 +43,13 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 
 
 @click.command(name="benchmark")
-@click.option("--data", type=PATH, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
+@click.option(
+    "--data",
+    type=PATH,
+    required=True,
+    metavar="FILE.jsonl",
+    help="What to ask, with the truth; of a dataset folder its test.jsonl, else its val.jsonl.",
+)
 @model_options
 @click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="Answers made before, by any model.")
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Report folder.")

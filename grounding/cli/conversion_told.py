@@ -95,6 +95,7 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("class", title=f"Classes ({len(ordered)})", title_justify="left")
     for heading in ("found", "not found", "boxes"):
         table.add_column(heading, justify="right")
+    table.columns[0].overflow = "fold"  # names can be read in full
     half = CLASSES_SHOWN // 2
     shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
     for category, total in shown:

@@ -124,6 +124,7 @@ def _classes(classes: Mapping[str, Mapping[str, Any]], splits: Sequence[str]) ->
     table = Table("class", title=f"Classes ({len(classes):,})", title_justify="left")
     for heading in (*splits, "found", "not found", "side (cells)", "small", "grid ceiling"):
         table.add_column(escape(heading), justify="right")
+    table.columns[0].overflow = "fold"  # names can be read in full
     names, half = list(classes), CLASSES_SHOWN // 2
     for name in names if len(names) <= CLASSES_SHOWN else [*names[:half], None, *names[-half:]]:
         if name is None:
