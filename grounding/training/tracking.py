@@ -50,8 +50,8 @@ class WeightsAndBiases(WandbCallback):
     """Reports to a W&B run of its own, in the project `grounding` unless WANDB_PROJECT names another one.
 
     A run that goes on goes on there too: its id is kept in the run folder, unless WANDB_RUN_ID names one.
-    WANDB_MODE=offline keeps all of it in the run folder, for `wandb sync` later; of a run that was stopped, each part
-    behind the first by `wandb sync --append`.
+    WANDB_MODE=offline keeps all of it in the run folder, for `wandb sync` later; there each part of a run that was
+    stopped is a run of its own, since of several with one id the last to be synced takes the place of the others.
 
     Args:
         folder: of the run; names the W&B run, and holds its files.
@@ -66,9 +66,11 @@ class WeightsAndBiases(WandbCallback):
         """Starts the W&B run before Hugging Face's callback would, which knows neither its name nor its folder."""
         if state.is_world_process_zero and self._wandb.run is None:
             project = os.environ.get("WANDB_PROJECT", "grounding")
-            name, known = self.folder.root.resolve().name, self._known_id()
+            online = os.environ.get("WANDB_MODE", "online") == "online"
+            name, known = self.folder.root.resolve().name, self._known_id() if online else None
             self._wandb.init(project=project, name=name, dir=str(self.folder.root), id=known, resume="allow")
-            write_text_atomic(self.folder.wandb_id, f"{self._wandb.run.id}\n")
+            if online:
+                write_text_atomic(self.folder.wandb_id, f"{self._wandb.run.id}\n")
         super().setup(args, state, model, **kwargs)
 
     def _known_id(self) -> str | None:

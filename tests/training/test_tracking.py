@@ -116,6 +116,9 @@ def test_a_run_that_goes_on_reports_to_the_same_wandb_run(
         calls = [json.loads(line) for line in wandb_told.read_text("utf-8").splitlines()]
         return [given["id"] for call, given in calls if call == "init"][-1]
 
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert started() is None and not folder.wandb_id.exists(), "parts with one id would replace each other"
+    monkeypatch.delenv("WANDB_MODE")
     assert started() is None and folder.wandb_id.read_text("utf-8") == "new1\n"
     assert started() == "new1"
     monkeypatch.setenv("WANDB_RUN_ID", "mine7")
