@@ -18,7 +18,7 @@ from grounding.evaluation.comparison.runs import ALSO
 from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.processes import is_first
 from grounding.progress import Step
-from grounding.samples import Dataset, is_cogvlm_folder, open_dataset, read_dataset
+from grounding.samples import Dataset, check_images, is_cogvlm_folder, open_dataset, read_dataset
 
 MEASURED = ("test.jsonl", "val.jsonl")  # of a dataset folder, the first that holds something
 Given = Sequence[Prediction | None]
@@ -143,10 +143,10 @@ def from_files(asked: Asked, options: Mapping[str, Any], digest: Callable[[Path]
 
 def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Step) -> list[Answered]:
     """Loads the model and lets it answer every set; with --with-base a second time without its adapter."""
-    from grounding.evaluation.predict import check_images, fingerprint_of, predict
-
     for asked in sets:
         check_images(asked.dataset, follow_links=options["follow_links"])  # before minutes of loading
+    from grounding.evaluation.predict import fingerprint_of, predict
+
     with bar("Loading the model", None):
         loaded = load(options)
     settings = {name: options[name] for name in ARITHMETIC}

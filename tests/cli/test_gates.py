@@ -188,7 +188,7 @@ def test_one_model_answers_every_set_and_is_loaded_once(folder: Path, monkeypatc
     monkeypatch.setattr(answers, "load", load)
     monkeypatch.setattr("grounding.cli.benchmark.check_model", lambda options: None)
     monkeypatch.setattr("grounding.evaluation.predict.predict", predict)
-    monkeypatch.setattr("grounding.evaluation.predict.check_images", lambda *_, **__: None)
+    monkeypatch.setattr("grounding.cli.answers.check_images", lambda *_, **__: None)
     words = ["--data", folder / "test.jsonl", "--also", folder / "general.jsonl", "--out", folder / "out"]
     run(*words, "--model", folder, "--adapter", folder / "adapter", "--with-base")
     assert len(loaded) == 1

@@ -28,6 +28,7 @@ def folder(tmp_path: Path) -> Path:
 CALLS = {
     "benchmark --data test.jsonl --model pocket --adapter runs/adapter --out x": "runs/adapter: there is no adapter_",
     "benchmark --data test.jsonl --model models/none --out x": "models/none: this is no folder",
+    "benchmark --data test.jsonl --model pocket --images none --out x": "the image root none is no folder",
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --model models": "models: there is no config.json",
     "predict photo.png cell --tokenizer models/words": "models/words: this tokenizer does not exist",
