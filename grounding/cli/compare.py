@@ -21,7 +21,7 @@ from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
-from grounding.evaluation.comparison.numbers import verdict
+from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.comparison.runs import read_runs
 from grounding.evaluation.gates import Gate, Judgement, judge_drop
 from grounding.evaluation.report.headline import chance, percent
@@ -94,6 +94,9 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
         for number in range(1, len(part["runs"]) if part["headline"] else 0):
             title = f"{name or part['data'].get('name', '')}: {part['n']:,} samples"
             console.print(_table(part, number, escape(title)), width=max(console.width, WIDTH), crop=False)
+    if table["headline"]:
+        told = f"Colours and p: exact tests after Holm's correction, p < {SURE}. Intervals without a p decide nothing."
+        console.print(told, highlight=False)
     headings = [run["heading"] for run in table["runs"]]
     for heading, changes in zip(headings[1:], table["changes"], strict=True):
         counts = changes["counts"]
