@@ -64,6 +64,11 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
     assert "class 00" in result.output and "class 39" in result.output and "class 20" not in result.output
 
 
+def test_long_names_are_folded_and_never_cut(tmp_path: Path) -> None:
+    result = call(dataset(tmp_path, train=[sample("a.png", category="x" * 200)]), "--no-page")
+    assert "\u2026" not in result.output and result.output.count("x") >= 200
+
+
 def test_what_is_no_dataset(tmp_path: Path) -> None:
     result = call(tmp_path / "nowhere")
     assert result.exit_code == 2
