@@ -25,7 +25,7 @@ NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
 _GROUP = re.compile(r"\[\[.*?\]\]")
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
-TOGETHER = 4096  # samples that are counted at once
+TOGETHER = 512  # samples that are counted at once
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
 
 
@@ -64,11 +64,13 @@ class Numbers:
         self._ceilings: list[NDArray[np.float64]] = []
 
     def count(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples as they are, each counted; what is to be counted together is at the end."""
-        waiting = iter(samples)
-        while some := list(islice(waiting, TOGETHER)):
+        """The samples as they are, counted as they go by, some at a time."""
+        return chain.from_iterable(self._counted(iter(samples)))
+
+    def _counted(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+        while some := list(islice(samples, TOGETHER)):
             self._count(some)
-            yield from some
+            yield some
 
     def _count(self, samples: Sequence[Sample]) -> None:
         self._images.update(map(attrgetter("image"), samples))

@@ -91,7 +91,7 @@ def load_languages(
 def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: Path | None) -> Language:
     wordings = load_wordings(task, lang, file)
     for wording in wordings:
-        if "{boxes}" in wording.answer and not reads_back(wording, "object", not_found):
+        if "{boxes}" in wording.answer and not _reads_back(wording.answer, "object", _sorted(not_found)):
             raise InputError(
                 f"the answer {wording.answer!r} holds a not-found sentence ({', '.join(not_found.values())})",
                 where=f"--not-found-{lang}",
@@ -169,8 +169,13 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
 
 def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
-    said = phrase if "{phrase}" in wording.answer else ""  # else it is the same for every phrase
-    return _reads_back(wording.answer, said, tuple(sorted(not_found.items())))
+    if "{phrase}" not in wording.answer:
+        return True  # that was seen when it was loaded
+    return _reads_back(wording.answer, phrase, _sorted(not_found))
+
+
+def _sorted(not_found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(not_found.items()))
 
 
 @lru_cache(maxsize=1 << 16)

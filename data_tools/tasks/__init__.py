@@ -17,7 +17,7 @@ from data_tools.wording import Voice
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
 
-Said = tuple[Sample | None, list[Finding]]  # a sample, or None, and what was found in making it
+Said = tuple[Sample | None, Sequence[Finding]]  # a sample, or None, and what was found in making it
 
 
 class Maker(NamedTuple):

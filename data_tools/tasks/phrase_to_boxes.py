@@ -22,18 +22,16 @@ def questions(view: View) -> list[Question]:
     return list(view.selected)
 
 
-def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
+def sample(question: Question, voice: Voice) -> tuple[Sample | None, Sequence[Finding]]:
     """The sample; None where the label would not read back."""
     return samples([question], voice)[0]
 
 
-def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, list[Finding]]]:
+def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, Sequence[Finding]]]:
     """The same for many questions, their boxes written together."""
     drawn = [_draw(question, voice) for question in questions]
     boxes = _boxes_of(questions)
-    put = {(how.wording, how.name) for how in drawn}
-    readable = {(wording, name): reads_back(wording, name, voice.not_found) for wording, name in put}
-    good = [readable[how.wording, how.name] for how in drawn]
+    good = [reads_back(how.wording, how.name, voice.not_found) for how in drawn]
     there = [place for place, question in enumerate(questions) if question.present and good[place]]
     texts = write_many([boxes[place][0] for place in there], [size_of(questions[place].record) for place in there])
     written = dict(zip(there, texts, strict=True))
@@ -52,19 +50,20 @@ def _draw(question: Question, voice: Voice) -> Drawn:
 
 def _say(
     question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: Written | None
-) -> tuple[Sample | None, list[Finding]]:
+) -> tuple[Sample | None, Sequence[Finding]]:
     """The sample of a question that is put so; nothing is written of what is absent."""
     language, wording, clause, phrase = drawn
-    label, findings = language.not_found, list[Finding]()
+    label, findings = language.not_found, _NOTHING
     if written is not None:
         label = fill_answer(wording, phrase, written.text)
         if written.widened:
             found = Finding("widened", question.record.place, f"{question.words} in {question.record.name}")
-            findings = [found] * written.widened
+            findings = (found,) * written.widened
     prompt = _prompt(wording, phrase, clause, language.not_found)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase, ignore=ignore), findings
 
 
+_NOTHING: tuple[Finding, ...] = ()
 _prompt = lru_cache(maxsize=1 << 14)(fill_prompt)  # a class is asked for in the same few words again and again
 
 
