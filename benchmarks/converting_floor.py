@@ -14,17 +14,18 @@ import gc
 import hashlib
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from grounding.text import fill_prompt, load_wordings, not_found_clauses
+from grounding.text import load_wordings, not_found_clauses
 
 NOT_FOUND = "No matching object was found."
-WORDINGS, CLAUSES = load_wordings("phrase_to_boxes", "en"), not_found_clauses("en")
+ENDS = [end for clause in not_found_clauses("en") for end in (clause.replace("{not_found}", NOT_FOUND), "")]
+WAYS = list(product(load_wordings("phrase_to_boxes", "en"), ENDS))
 SPLITS = ("train", "val", "test")
 
 
@@ -88,12 +89,8 @@ def split_of(image: str) -> str:
 def ask(image: str, phrase: str) -> tuple[str, str]:
     """(prompt, answer template): a function of the image and the phrase."""
     drawn = int.from_bytes(hashlib.sha256(f"0|{image}|{phrase}".encode()).digest(), "big")
-    drawn, which = divmod(drawn, len(WORDINGS))
-    drawn, clause = divmod(drawn, len(CLAUSES))
-    return filled(WORDINGS[which], phrase, None if drawn % 2 else CLAUSES[clause], NOT_FOUND), WORDINGS[which].answer
-
-
-filled = lru_cache(maxsize=1 << 14)(fill_prompt)  # a class is asked for in the same few words again and again
+    wording, clause = WAYS[drawn % len(WAYS)]
+    return wording.prompt.replace("{phrase}", phrase) + clause, wording.answer
 
 
 def labels_of(cells: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -32,11 +33,14 @@ _ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 
 
 class Language(NamedTuple):
-    """What there is to say in a language."""
+    """What there is to say in a language; `ways` are each wording with each clause, and as often without one.
+
+    A clause says what to answer when there is nothing, which half of all prompts do, found and not found alike.
+    """
 
     lang: Lang
     wordings: tuple[Wording, ...]
-    clauses: tuple[str, ...]
+    ways: tuple[tuple[Wording, str | None], ...]
     not_found: str
 
 
@@ -91,13 +95,14 @@ def load_languages(
 def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: Path | None) -> Language:
     wordings = load_wordings(task, lang, file)
     for wording in wordings:
-        if "{boxes}" in wording.answer and not _reads_back(wording.answer, "object", _sorted(not_found)):
+        if "{boxes}" in wording.answer and not _reads_back(wording.answer, "object", tuple(not_found.items())):
             raise InputError(
                 f"the answer {wording.answer!r} holds a not-found sentence ({', '.join(not_found.values())})",
                 where=f"--not-found-{lang}",
                 fix="Choose a sentence that no answer holds.",
             )
-    return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
+    ends = [end for clause in not_found_clauses(lang) for end in (clause, None)]
+    return Language(lang, wordings, tuple(product(wordings, ends)), not_found[lang])
 
 
 def templates_of(templates: Mapping[str, Path], task: Task) -> dict[str, Path]:
@@ -148,14 +153,10 @@ def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
 def draw_wording(
     languages: Sequence[Language], seed: int, image: str, phrase: str
 ) -> tuple[Language, Wording, str | None]:
-    """Language, wording and clause of a prompt: a function of (seed, image, phrase) and nothing else.
-
-    The clause, which says what to answer when there is nothing, is None for half of the prompts.
-    """
+    """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
     drawn = Draw(f"{seed}|{image}|{phrase}")
     language = drawn.pick(languages)
-    wording, clause = drawn.pick(language.wordings), drawn.pick(language.clauses)
-    return language, wording, drawn.pick((clause, None))
+    return language, *drawn.pick(language.ways)
 
 
 def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:
@@ -171,11 +172,7 @@ def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> b
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
     if "{phrase}" not in wording.answer:
         return True  # that was seen when it was loaded
-    return _reads_back(wording.answer, phrase, _sorted(not_found))
-
-
-def _sorted(not_found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(not_found.items()))
+    return _reads_back(wording.answer, phrase, tuple(not_found.items()))
 
 
 @lru_cache(maxsize=1 << 16)
