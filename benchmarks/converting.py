@@ -11,6 +11,7 @@ The annotations are made anew, in FOLDER where one is named; those that are ther
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -69,6 +70,7 @@ def read_voc(folder: Path) -> None:
     """Reads the folder to records."""
     from data_tools.readers.voc import open_voc
 
+    gc.disable()  # as `grounding convert` does
     open_voc(folder, None, {})
 
 

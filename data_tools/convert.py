@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from data_tools.gather import gather
 from data_tools.hardness import Hardness
 from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
+from data_tools.progress import Progress, counting
 from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
@@ -36,7 +37,6 @@ from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
 MANY_FILES, MANY_BYTES = 5000, 50 * 10**6  # of a source that takes about a second to read
-Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,14 @@ def _convert(
     for split, images in members.items():
         chosen[split], found = _choose(images, absent, shares, kinds, numerous, options, f"{options.seed}|{split}")
         tally += found
-    advance = _counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
+    advance = counting("writing prompts", sum(len(asked.questions) for asked in chosen.values()), progress)
     made = {
         split: Making(asked.questions, members[split], voices, options.max_answer_tokens, style, advance)
         for split, asked in chosen.items()
     }
     unsure = not all(some.ids_differ() for some in made.values())
-    renamed = UniqueIds(lambda: (name for some in made.values() if unsure for name in some.ids()))
-    streams: dict[str, Iterator[Sample]] = {split: some.samples(renamed) for split, some in made.items()}
+    ids = UniqueIds(lambda: (name for some in made.values() if unsure for name in some.ids()))
+    streams: dict[str, Iterator[Sample]] = {split: some.samples(ids) for split, some in made.items()}
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
         raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
@@ -150,7 +150,7 @@ def _convert(
         folder.tell(manifest, tally)
         if windows:
             every = list(itertools.chain.from_iterable(samples.values()))
-            advance = _counting("cutting tiles", len({sample.image for sample in every}), progress)
+            advance = counting("cutting tiles", len({sample.image for sample in every}), progress)
             tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
     remarks += [f"{name} was of the dataset that stood here before; it is removed." for name in folder.outdated]
     samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
@@ -267,17 +267,11 @@ def _check_images(
 ) -> tuple[list[Record], Tally, list[str]]:
     if not options.check_images:
         return *checks.trust_sizes(records, options.frame), []
-    advance = _counting("reading images", len(records), progress)
+    advance = counting("reading images", len(records), progress)
     checked = checks.check_images(
         records, image_root, options.frame, options.follow_links, advance, means.engine, means.cache
     )
     return checked.records, checked.tally, [checked.fault] if checked.fault else []
-
-
-def _counting(step: str, total: int, progress: Progress) -> Callable[[], None]:
-    """A function to call for each thing done in a step of `total` things."""
-    done = itertools.count(1)
-    return lambda: progress(step, next(done), total)
 
 
 def _why_empty(tally: Tally, listed: int) -> str:

@@ -18,7 +18,7 @@ from grounding.closest import did_you_mean
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
 
-Said = tuple[Sample | None, list[Finding]]  # a sample, or None, and what was found in making it
+Said = tuple[Sample | None, Sequence[Finding]]  # a sample, or None, and what was found in making it
 
 
 class Maker(NamedTuple):

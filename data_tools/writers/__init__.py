@@ -53,9 +53,10 @@ def style_named(name: str) -> Style:
 
 def writable(samples: Iterable[Sample], style: Style, findings: list[Finding]) -> Iterator[Sample]:
     """The samples that a style can say; one whose words hold a mark that the style reads anew becomes a finding."""
-    if not style.reserved:
-        yield from samples
-        return
+    return _without_marks(samples, style, findings) if style.reserved else iter(samples)
+
+
+def _without_marks(samples: Iterable[Sample], style: Style, findings: list[Finding]) -> Iterator[Sample]:
     for sample in samples:
         mark = _mark_in(sample, style.reserved)
         if mark is None:
