@@ -36,6 +36,12 @@ def test_exit_statuses(good: Path, tmp_path: Path) -> None:
     assert call(tmp_path / "nowhere").exit_code == 2
 
 
+def test_it_speaks_chinese(good: Path) -> None:
+    result = call(good, "--lang", "zh")
+    assert result.exit_code == 0 and "可以用于训练。" in result.output
+    assert "It can be trained on." not in result.output and "samples" not in result.output
+
+
 def test_warnings_alone_are_no_failure(tmp_path: Path) -> None:
     result = call(dataset(tmp_path, train=[sample("a.png")], val=[]))
     assert result.exit_code == 0 and "empty_split" in result.output
