@@ -11,8 +11,10 @@ The annotations are made anew, in FOLDER where one is named; those that are ther
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -68,6 +70,7 @@ def read_voc(folder: Path) -> None:
     """Reads the folder to records."""
     from data_tools.readers.voc import open_voc
 
+    gc.disable()  # as `grounding convert` does
     open_voc(folder, None, {})
 
 
@@ -92,6 +95,8 @@ def main(rounds: int, folder: Path) -> None:
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
     for _ in range(rounds):  # turn by turn, so that a drift of the machine hits all alike
         for contender, arguments in contenders.items():
+            if "--out" in arguments:  # a dataset that is there would be held against the one that is made
+                shutil.rmtree(arguments[arguments.index("--out") + 1], ignore_errors=True)
             runs[contender].append(measure(arguments))
     runs["pycocotools and a loop"] = [measure((*module, "pycocotools", str(coco), loop))]
     for split in SPLITS:

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import random
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from grounding.text import fill_prompt, load_wordings, not_found_clauses, pick
+from grounding.text import load_wordings, not_found_clauses
 
 NOT_FOUND = "No matching object was found."
-WORDINGS, CLAUSES = load_wordings("phrase_to_boxes", "en"), not_found_clauses("en")
+ENDS = [end for clause in not_found_clauses("en") for end in (clause.replace("{not_found}", NOT_FOUND), "")]
+WAYS = list(product(load_wordings("phrase_to_boxes", "en"), ENDS))
 SPLITS = ("train", "val", "test")
 
 
@@ -87,11 +88,9 @@ def split_of(image: str) -> str:
 
 def ask(image: str, phrase: str) -> tuple[str, str]:
     """(prompt, answer template): a function of the image and the phrase."""
-    rng = random.Random(f"0|{image}|{phrase}")
-    pick(("en",), rng)
-    wording, clause = pick(WORDINGS, rng), pick(CLAUSES, rng)
-    prompt = fill_prompt(wording, phrase, clause if rng.random() < 0.5 else None, NOT_FOUND)
-    return prompt, wording.answer
+    drawn = int.from_bytes(hashlib.sha256(f"0|{image}|{phrase}".encode()).digest(), "big")
+    wording, clause = WAYS[drawn % len(WAYS)]
+    return wording.prompt.replace("{phrase}", phrase) + clause, wording.answer
 
 
 def labels_of(cells: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:

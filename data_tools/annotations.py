@@ -6,7 +6,8 @@ has `Rows`, the run of them that is its own: a sequence that makes each `Annotat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Literal, NamedTuple, cast, overload
 
 import msgspec
@@ -46,16 +47,15 @@ class Columns(NamedTuple):
     classes: tuple[str, ...]
     place: Callable[[int], str]
 
-    def only(self, chosen: NDArray[np.bool_]) -> Columns:
-        """The rows of a bool[N]."""
-        if chosen.all():
-            return self
+    def only(self, row: NDArray[np.int64]) -> Columns:
+        """The rows of these numbers."""
         return self._replace(
-            xyxy_px=self.xyxy_px[chosen],
-            category=self.category[chosen],
-            ignore=self.ignore[chosen],
-            entry=self.entry[chosen],
+            xyxy_px=self.xyxy_px[row], category=self.category[row], ignore=self.ignore[row], entry=self.entry[row]
         )
+
+    def cut(self, counts: Iterable[int]) -> list[Rows]:
+        """The rows image by image, so many of each."""
+        return [Rows(self, start, stop) for start, stop in pairwise(accumulate(counts, initial=0))]
 
 
 class Rows(Sequence[Annotation]):
@@ -104,21 +104,63 @@ class Rows(Sequence[Annotation]):
         return [number != 0 for number in self.columns.ignore[self.start : self.stop].tolist()]
 
 
-def by_columns(held: Sequence[Sequence[Annotation]]) -> list[list[int]]:
-    """The numbers of the images that have their boxes by column, those of the same columns together."""
-    together: dict[int, list[int]] = {}
-    for number, rows in enumerate(held):
-        if isinstance(rows, Rows):
-            together.setdefault(id(rows.columns), []).append(number)
-    return list(together.values())
+class Together(NamedTuple):
+    """The boxes of some images, all of them rows of the same columns.
+
+    Attributes:
+        images: their numbers among those asked about.
+        columns: what holds the boxes.
+        row: int64[N], the rows of these images, image by image.
+        image: int64[N], the place in `images` of the image that each row is of.
+    """
+
+    images: list[int]
+    columns: Columns
+    row: NDArray[np.int64]
+    image: NDArray[np.int64]
+
+
+def by_columns(held: Sequence[Sequence[Annotation]]) -> list[Together]:
+    """The boxes of many images, those in the same columns together; boxes in no columns are put into some."""
+    numbers: dict[int, list[int]] = {}
+    for number, some in enumerate(held):
+        numbers.setdefault(id(some.columns) if isinstance(some, Rows) else _NO_COLUMNS, []).append(number)
+    together = []
+    for columns, images in numbers.items():
+        those = [held[number] for number in images]
+        runs = _columned(those) if columns == _NO_COLUMNS else cast(list[Rows], those)
+        together.append(Together(images, runs[0].columns, *rows_of(runs)))
+    return together
+
+
+_NO_COLUMNS = 0  # the id of no object
+
+
+def _columned(held: Sequence[Sequence[Annotation]]) -> list[Rows]:
+    """The boxes of images, as rows of columns made for them."""
+    every = list(chain.from_iterable(held))
+    numbers = {category: number for number, category in enumerate(dict.fromkeys(one.category for one in every))}
+    columns = Columns(
+        xyxy_px=np.array([one.xyxy_px for one in every], dtype=np.float64).reshape(-1, 4),
+        category=np.array([numbers[one.category] for one in every], dtype=np.int32),
+        ignore=np.array([IGNORES.index(one.ignore) for one in every], dtype=np.int8),
+        entry=np.arange(len(every)),
+        classes=tuple(numbers),
+        place=[one.place for one in every].__getitem__,
+    )
+    return columns.cut(map(len, held))
 
 
 def rows_of(runs: Sequence[Rows]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows of several images of the same columns: int64[N], their numbers, and int64[N], which run each is of."""
     starts = np.array([rows.start for rows in runs], dtype=np.int64)
     counts = np.array([rows.stop for rows in runs], dtype=np.int64) - starts
-    run = np.repeat(np.arange(len(runs)), counts)
-    return np.arange(len(run)) + np.repeat(starts - np.cumsum(counts) + counts, counts), run
+    return spans(starts, counts), np.repeat(np.arange(len(runs)), counts)
+
+
+def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[N]: of each run the numbers from its start on, so many as it counts, one run after the other."""
+    return np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
 
 
 def categories_of(annotations: Sequence[Annotation]) -> list[str]:
@@ -130,29 +172,23 @@ def categories_of(annotations: Sequence[Annotation]) -> list[str]:
 
 def categories_in(held: Sequence[Sequence[Annotation]]) -> set[str]:
     """The classes of the annotations of many images."""
-    found = {one.category for some in held if not isinstance(some, Rows) for one in some}
-    for numbers in by_columns(held):
-        runs = [cast(Rows, held[number]) for number in numbers]
-        columns, (row, _) = runs[0].columns, rows_of(runs)
-        found.update(columns.classes[number] for number in np.flatnonzero(np.bincount(columns.category[row])).tolist())
-    return found
+    return {
+        some.columns.classes[number]
+        for some in by_columns(held)
+        for number in np.flatnonzero(np.bincount(some.columns.category[some.row])).tolist()
+    }
 
 
 def classes_of(held: Sequence[Sequence[Annotation]]) -> list[dict[str, bool]]:
     """Of each image, its classes and whether each has a box there that is neither a crowd nor difficult."""
     classes: list[dict[str, bool]] = [{} for _ in held]
-    for numbers in by_columns(held):
-        runs = [cast(Rows, held[number]) for number in numbers]
-        columns, (row, run) = runs[0].columns, rows_of(runs)
+    for images, columns, row, image in by_columns(held):
         names = columns.classes
-        keys, of_key = np.unique(run * len(names) + columns.category[row], return_inverse=True)
+        keys, of_key = np.unique(image * len(names) + columns.category[row], return_inverse=True)
         asked = np.bincount(of_key, columns.ignore[row] == 0, minlength=len(keys)) > 0
         for key, is_asked in zip(keys.tolist(), asked.tolist(), strict=True):
             which, category = divmod(key, len(names))
-            classes[numbers[which]][names[category]] = is_asked
-    for own, some in zip(classes, held, strict=True):
-        for one in () if isinstance(some, Rows) else some:
-            own[one.category] = own.get(one.category, False) or one.ignore is None
+            classes[images[which]][names[category]] = is_asked
     return classes
 
 

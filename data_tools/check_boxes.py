@@ -1,19 +1,19 @@
 """Boxes held against the size of their image: cut at its edges, refused outside it, doubles counted.
 
-Boxes by column are looked at together; only those that something is to be said of are gone through one by one. Knows no
-format, no image file and no prompt.
+The boxes of many images are looked at together; only where something is to be said of one are those of its image gone
+through one by one. Knows no format, no image file and no prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from data_tools.annotations import Columns, Rows, by_columns, rows_of
+from data_tools.annotations import by_columns
 from data_tools.records import XYXY, Annotation, Finding, Phrase, Record, Tally
 from grounding.geometry import area, as_boxes, clip
 
@@ -33,49 +33,32 @@ class Place(NamedTuple):
 def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
     """Clips boxes at the edges of their image, refuses those outside it, counts doubles."""
     findings: list[Finding] = []
-    by_column = _clip_columns(records)
     checked = []
-    for number, record in enumerate(records):
-        cut, unusual = by_column.get(number, (record, True))
-        one = _check_annotations(record, findings) if unusual else cut
-        none_refused = number in by_column and len(one.annotations) == len(cut.annotations)
-        checked.append(_check_phrases(cut if none_refused else one, findings))
+    for start in range(0, len(records), TOGETHER):
+        some = records[start : start + TOGETHER]
+        for record, cut, unusual in zip(some, *_clip_together(some), strict=True):
+            one = _check_annotations(record, findings) if unusual else cut
+            none_refused = len(one.annotations) == len(cut.annotations)
+            checked.append(_check_phrases(cut if none_refused else one, findings))
     return checked, Tally.of(findings)
 
 
-def _clip_columns(records: Sequence[Record]) -> dict[int, tuple[Record, bool]]:
-    """Number of a record -> the record with its boxes cut, and whether there is something to say of one, by column."""
-    cut: dict[int, tuple[Record, bool]] = {}
-    for numbers in by_columns([record.annotations for record in records]):
-        run = [(number, cast(Rows, records[number].annotations)) for number in numbers]
-        columns = run[0][1].columns
-        columns = columns._replace(xyxy_px=columns.xyxy_px.copy())
-        for start in range(0, len(run), TOGETHER):
-            some = run[start : start + TOGETHER]
-            sizes_wh = np.array([records[number].size_wh for number, _ in some], dtype=np.float64)
-            unusual = _clip_in_place(columns, [rows for _, rows in some], sizes_wh)
-            for (number, rows), odd in zip(some, unusual.tolist(), strict=True):
-                cut[number] = (replace(records[number], annotations=Rows(columns, rows.start, rows.stop)), odd)
-    return cut
-
-
-def _clip_in_place(columns: Columns, run: Sequence[Rows], sizes_wh: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cuts the boxes of some images; bool[images]: where a box is outside, was cut, or may be a double.
-
-    Args:
-        columns: of the rows; changed.
-        run: the rows of each image.
-        sizes_wh: float64[images, 2].
-    """
-    row, image = rows_of(run)
-    stated = columns.xyxy_px[row]
-    clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
-    odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)
-    # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
-    _, first, times = np.unique(_hashes(image, columns.category[row], clipped), return_inverse=True, return_counts=True)
-    odd |= times[first] > 1
-    columns.xyxy_px[row] = clipped
-    return np.bincount(image[odd], minlength=len(run)) > 0
+def _clip_together(records: Sequence[Record]) -> tuple[list[Record], list[bool]]:
+    """The records with their boxes cut, and of each whether one is outside, was cut, or may be a double."""
+    cut, unusual = list(records), [False] * len(records)
+    for images, columns, row, image in by_columns([record.annotations for record in records]):
+        sizes_wh = np.array([records[number].size_wh for number in images], dtype=np.float64)
+        stated = columns.xyxy_px[row]
+        clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
+        odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)
+        # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
+        hashed = _hashes(image, columns.category[row], clipped)
+        _, first, times = np.unique(hashed, return_inverse=True, return_counts=True)
+        odd |= times[first] > 1
+        runs = columns.only(row)._replace(xyxy_px=clipped).cut(np.bincount(image, minlength=len(images)).tolist())
+        for number, rows, is_odd in zip(images, runs, np.bincount(image[odd], minlength=len(images)), strict=True):
+            cut[number], unusual[number] = replace(records[number], annotations=rows), is_odd > 0
+    return cut, unusual
 
 
 def _hashes(image: NDArray[np.int64], category: NDArray[np.int32], xyxy_px: NDArray[np.float64]) -> NDArray[np.uint64]:

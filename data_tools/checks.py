@@ -30,7 +30,7 @@ from grounding.errors import InputError
 from grounding.samples import DECODING_ERRORS, resolve_image
 
 Frame = Literal["stored", "upright"]
-Advance = Callable[[], None]  # called for each image that is done
+Advance = Callable[[int], None]  # told 1 for each image that is done
 
 ORIENTATION = 0x0112  # EXIF tag; 1 = as stored, 5..8 swap width and height
 SWAPPED = range(5, 9)
@@ -74,7 +74,7 @@ def check_images(
         records: with names below `image_root`.
         frame: that of the boxes where the user says it.
         follow_links: allows links out of the root.
-        advance: called for each image.
+        advance: told 1 for each image.
         engine: what reads them.
         cache: folder in which looks at images are kept; one of the same size and time is not read again.
     """
@@ -91,7 +91,7 @@ def check_images(
         else:
             look = one
         _settle(record, look, frame, kept, findings)
-        advance()
+        advance(1)
     looks.save()
     findings += _identical(kept)
     return Checked(kept, Tally.of(findings), len(records) - len(unread), looks.fault)

@@ -6,6 +6,7 @@ Knows no file and no annotation format. Nothing is cut: what is not made is coun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from data_tools.annotations import categories_of
 from data_tools.records import Finding, Tally
@@ -17,7 +18,7 @@ from data_tools.tasks.whole import is_whole
 from data_tools.wording import Voice
 from grounding.samples import Sample, Task
 
-TOGETHER = 4096  # questions whose samples are made at once
+TOGETHER = 512  # questions whose samples are made at once
 SPLIT_INTO_STEPS = ("phrase_to_boxes", "all_to_boxes")
 
 
@@ -25,7 +26,7 @@ def compose(
     questions: Sequence[Question],
     voices: Mapping[Task, Voice],
     max_tokens: int | None = None,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Sample], Tally]:
     """`stream` at once: all samples, and the tally."""
     findings: list[Finding] = []
@@ -38,10 +39,9 @@ def stream(
     voices: Mapping[Task, Voice],
     findings: list[Finding],
     max_tokens: int | None = None,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Sample]:
-    """One sample for each question, in order, a few thousand made at a time; what would not read back, or is too long,
-    is refused.
+    """One sample for each question, in order, many made together; what is too long or would not read back is refused.
 
     Args:
         questions: each of a task that `voices` has.
@@ -50,12 +50,12 @@ def stream(
         findings: what is found is added to it.
         max_tokens: most tokens of a label, as `stats.label_tokens` counts them, and of the boxes that a step lists as
             given; None sets no limit for labels, and for given boxes what finetune allows a label.
-        advance: called for each question.
+        advance: told how many more questions are done.
     """
     made = _made(questions, voices, findings, BUDGET if max_tokens is None else max_tokens, advance)
     if max_tokens is None:
-        return (sample for _, sample in made)
-    return iter(_within(made, voices, findings, max_tokens))
+        return chain.from_iterable([sample for _, sample in some] for some in made)
+    return iter(_within(chain.from_iterable(made), voices, findings, max_tokens))
 
 
 def _made(
@@ -63,16 +63,16 @@ def _made(
     voices: Mapping[Task, Voice],
     findings: list[Finding],
     most_given: int,
-    advance: Callable[[], None],
-) -> Iterator[tuple[Question, Sample]]:
-    """Each question with its sample, where it has one."""
+    advance: Callable[[int], None],
+) -> Iterator[list[tuple[Question, Sample]]]:
+    """Each question with its sample, where it has one, some at a time."""
     for start in range(0, len(questions), TOGETHER):
         some = questions[start : start + TOGETHER]
-        for question, (sample, found) in zip(some, _say(some, voices, most_given), strict=True):
-            advance()
+        said = _say(some, voices, most_given)
+        advance(len(some))
+        for _, found in said:
             findings += found
-            if sample is not None:
-                yield question, sample
+        yield [(question, sample) for question, (sample, _) in zip(some, said, strict=True) if sample is not None]
 
 
 def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given: int) -> list[Said]:
@@ -116,7 +116,7 @@ def _within(
         else:
             findings.append(Finding("answer_too_long", question.record.place, sample.id))
     there = {sample.id for _, sample in made}
-    for step, sample in _made(too_long, voices, findings, max_tokens, lambda: None):
+    for step, sample in chain.from_iterable(_made(too_long, voices, findings, max_tokens, lambda _: None)):
         if sample.id not in there:
             there.add(sample.id)
             made.append((step, sample))

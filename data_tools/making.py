@@ -6,10 +6,11 @@ Nothing is kept but counts and findings. Knows no file and no annotation format.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from data_tools import compose
-from data_tools.ready import ready_samples
+from data_tools.ready import UniqueIds, ready_samples
 from data_tools.records import Finding, Record, Tally
 from data_tools.selection import Question
 from data_tools.stats import Numbers
@@ -28,7 +29,7 @@ class Making:
         voices: how the questions of each task are put.
         max_tokens: most tokens of a label, None for no limit.
         style: that must be able to say them.
-        advance: called for each question.
+        advance: told how many questions are done, some at a time.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Making:
         voices: Mapping[Task, Voice],
         max_tokens: int | None,
         style: Style,
-        advance: Callable[[], None],
+        advance: Callable[[int], None],
     ) -> None:
         self._questions, self._records, self._voices = questions, records, voices
         self._max_tokens, self._style, self._advance = max_tokens, style, advance
@@ -59,15 +60,16 @@ class Making:
             question.task == "phrase_to_boxes" and question.phrase is None for question in self._questions
         )
 
-    def samples(self, renamed: Callable[[Sample], Sample]) -> Iterator[Sample]:
-        """Each sample once, under the name that `renamed` gives it; counted as it goes by."""
-        return self._numbers.count(map(renamed, writable(self._all(), self._style, self._unsaid)))
+    def samples(self, ids: UniqueIds) -> Iterator[Sample]:
+        """Each sample once, under an id of its own; counted as it goes by."""
+        every = chain.from_iterable(self._all())
+        return self._numbers.count(ids.apart(writable(every, self._style, self._unsaid)))
 
-    def _all(self) -> Iterable[Sample]:
-        yield from compose.stream(self._questions, self._voices, self._composed, self._max_tokens, self._advance)
+    def _all(self) -> Iterator[Iterable[Sample]]:
+        yield compose.stream(self._questions, self._voices, self._composed, self._max_tokens, self._advance)
         ready, self._told = ready_samples(self._records, self._max_tokens)
         self._ready = len(ready)
-        yield from ready
+        yield ready
 
     def tally(self) -> Tally:
         """What was found, once all samples are made."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 
 Progress = Callable[[str, int, "int | None"], None]  # (what is done, how far, out of how many or None)
 
 
 def counting(step: str, total: int, progress: Progress) -> Callable[[int], None]:
-    """A function to call for each thing done in a step of `total` things."""
-    done = count(1)
-    return lambda _: progress(step, next(done), total)
+    """A function to tell how many more things are done in a step of `total` things."""
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(step, done, total)
+
+    return advance

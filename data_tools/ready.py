@@ -6,7 +6,8 @@ wording, no shares of tasks and no caps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
+from itertools import repeat
 
 import numpy as np
 from msgspec.structs import replace
@@ -49,13 +50,15 @@ class UniqueIds:
         self._taken = None if len(np.unique(hashes)) == len(hashes) else set(ids())
         self._seen: dict[str, int] = {}
 
-    def __call__(self, sample: Sample) -> Sample:
-        if self._taken is None:  # no id stands twice
-            return sample
+    def apart(self, samples: Iterable[Sample]) -> Iterable[Sample]:
+        """The samples as they come, each under an id of its own."""
+        return samples if self._taken is None else map(self._apart, samples, repeat(self._taken))
+
+    def _apart(self, sample: Sample, taken: Set[str]) -> Sample:
         number = self._seen[sample.id] = self._seen.get(sample.id, 0) + 1
         if number == 1:
             return sample
-        while f"{sample.id}#{number}" in self._taken:
+        while f"{sample.id}#{number}" in taken:
             number += 1
         self._seen[sample.id] = number
         return replace(sample, id=f"{sample.id}#{number}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from msgspec.structs import replace
 
@@ -139,17 +141,14 @@ def _group(record: Record, pattern: re.Pattern[str] | None, findings: list[Findi
 
 def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
     """Train, val or test by where the hash of (seed, group) falls in 0..1."""
-    total = sum(ratios)
-    if not total:
+    ends = list(accumulate(ratios))
+    if not ends[-1]:
         return SPLITS[0]  # trainval where both shares are 0
     digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64 * total
-    reached = 0.0
-    for split, ratio in zip(SPLITS, ratios, strict=True):
-        reached += ratio
-        if place < reached:
-            return split
-    return next(split for split, ratio in reversed(list(zip(SPLITS, ratios, strict=True))) if ratio)
+    place = int.from_bytes(digest[:8], "big") / 2**64 * ends[-1]
+    return SPLITS[
+        min(bisect_right(ends, place), ends.index(ends[-1]))
+    ]  # a rounded-up place stays within the last share
 
 
 def _torn(records: Sequence[Record]) -> list[Finding]:

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
@@ -25,7 +26,7 @@ NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
 _GROUP = re.compile(r"\[\[.*?\]\]")
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
-TOGETHER = 4096  # samples that are counted at once
+TOGETHER = 512  # samples that are counted at once
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
 
 
@@ -34,11 +35,16 @@ def label_tokens(sample: Sample) -> int:
     label = sample.label
     if label.startswith("[[") and label.find("]]") == len(label) - 2:  # nothing but a group
         return 2 + TOKENS_PER_BOX * (label.count(";") + 1)
-    groups = _GROUP.findall(label)
-    words = _GROUP.sub("", label)
-    cost = 1 + sum(TOKENS_PER_BOX * (group.count(";") + 1) + 1 for group in groups)
+    between = _GROUP.split(label)
+    words, groups = "".join(between), len(between) - 1
+    boxes = label.count(";") - words.count(";") + groups
+    return 1 + TOKENS_PER_BOX * boxes + groups + _word_tokens(words)
+
+
+@lru_cache(maxsize=1 << 12)
+def _word_tokens(words: str) -> int:
     latin = len(words) if words.isascii() else sum(character.isascii() for character in words)
-    return cost + math.ceil(latin / 3) + 3 * (len(words) - latin)
+    return math.ceil(latin / 3) + 3 * (len(words) - latin)
 
 
 def describe(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -53,55 +59,55 @@ class Numbers:
     """The counts of a split while its samples go by."""
 
     def __init__(self) -> None:
+        self._samples = self._ignored = 0
         self._images: set[str | None] = set()
-        self._counts: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()
         self._languages: Counter[str] = Counter()
-        self._found: Counter[str] = Counter()
-        self._not_found: Counter[str] = Counter()
-        self._boxes: Counter[str] = Counter()
+        self._held: Counter[tuple[str | None, int]] = Counter()  # (class, boxes) of samples that ask for boxes
         self._tokens: Counter[int] = Counter()
         self._ceilings: list[NDArray[np.float64]] = []
 
     def count(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples as they are, each counted; what is to be counted together is at the end."""
-        waiting = iter(samples)
-        while some := list(islice(waiting, TOGETHER)):
+        """The samples as they are, counted as they go by, some at a time."""
+        return chain.from_iterable(self._counted(iter(samples)))
+
+    def _counted(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+        while some := list(islice(samples, TOGETHER)):
             self._count(some)
-            yield from some
+            yield some
 
     def _count(self, samples: Sequence[Sample]) -> None:
+        self._samples += len(samples)
+        self._ignored += sum(map(len, map(attrgetter("ignore"), samples)))
         self._images.update(map(attrgetter("image"), samples))
-        self._counts["samples"] += len(samples)
         self._tasks.update(map(attrgetter("task"), samples))
         self._languages.update(map(attrgetter("lang"), samples))
         self._tokens.update(map(label_tokens, samples))
-        self._counts["ignored_boxes"] += sum(len(sample.ignore) for sample in samples)
-        alike = Counter(  # nearly all are of few classes and have few boxes
+        self._held.update(
             (None if sample.categories is not None else sample.category or NO_CLASS, len(sample.boxes))
             for sample in samples
             if sample.boxes is not None
         )
-        for (category, number), times in alike.items():
-            self._counts.update({"boxes": number * times, "found" if number else "not_found": times})
-            if category is not None:
-                (self._found if number else self._not_found)[category] += times
-                self._boxes[category] += number * times
         boxed = [sample for sample in samples if sample.boxes and sample.width is not None]
         if boxed:
-            counts = [len(sample.boxes or []) for sample in boxed]
-            flat = chain.from_iterable(chain.from_iterable(sample.boxes or [] for sample in boxed))
+            every: list[list[list[float]]] = list(map(attrgetter("boxes"), boxed))
+            counts = list(map(len, every))
+            flat = chain.from_iterable(chain.from_iterable(every))
             boxes_px = np.fromiter(flat, dtype=np.float64, count=4 * sum(counts)).reshape(-1, 4)
-            sizes = chain.from_iterable((sample.width, sample.height) for sample in boxed)
+            sizes = chain.from_iterable(map(attrgetter("width", "height"), boxed))
             sizes_wh = np.fromiter(sizes, dtype=np.float64, count=2 * len(boxed)).reshape(-1, 2)
             self._ceilings.append(grid_ceiling(boxes_px, np.repeat(sizes_wh, counts, axis=0)))
 
     def described(self) -> dict[str, Any]:
         """As `describe`."""
-        tokens = self._tokens
+        tokens, held = self._tokens, self._held
         return {
             "images": len(self._images),
-            **{name: self._counts[name] for name in ("samples", "found", "not_found", "boxes", "ignored_boxes")},
+            "samples": self._samples,
+            "found": sum(times for (_, boxes), times in held.items() if boxes),
+            "not_found": sum(times for (_, boxes), times in held.items() if not boxes),
+            "boxes": sum(boxes * times for (_, boxes), times in held.items()),
+            "ignored_boxes": self._ignored,
             "tasks": dict(sorted(self._tasks.items())),
             "languages": dict(sorted(self._languages.items())),
             "label_tokens": {
@@ -116,14 +122,13 @@ class Numbers:
 
     def _classes(self) -> dict[str, dict[str, int]]:
         """Class -> samples found, not found, and boxes; sorted. Only samples that ask for boxes of one class."""
-        return {
-            category: {
-                "found": self._found[category],
-                "not_found": self._not_found[category],
-                "boxes": self._boxes[category],
-            }
-            for category in sorted({*self._found, *self._not_found})
-        }
+        classes: dict[str, dict[str, int]] = {}
+        for (category, boxes), times in self._held.items():
+            if category is not None:
+                counts = classes.setdefault(category, {"found": 0, "not_found": 0, "boxes": 0})
+                counts["found" if boxes else "not_found"] += times
+                counts["boxes"] += boxes * times
+        return dict(sorted(classes.items()))
 
 
 def _histogram(tokens: Mapping[int, int]) -> dict[str, int]:

@@ -128,11 +128,11 @@ def write_tiles(
     image_root: Path,
     out: Path,
     follow_links: bool,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Writes the tiles that samples are about as PNG below `out / FOLDER`; each image is opened once.
 
-    `advance` is called for each tile.
+    `advance` is told 1 for each tile.
 
     Raises:
         InputError: an image cannot be opened, or has not the size that its boxes are in.
@@ -154,4 +154,4 @@ def write_tiles(
             tile = image.crop((window.x, window.y, window.x + sample.width, window.y + sample.height))
             with atomic_path(out / FOLDER / str(sample.image)) as temporary:
                 tile.save(temporary, format="PNG")
-            advance()
+            advance(1)

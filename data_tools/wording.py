@@ -6,13 +6,13 @@ is asked) alone: a prompt never tells the answer.
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from data_tools.draws import Draw
 from data_tools.entries import lang_of, phrase_of
 from data_tools.names import ClassNames, names_in
 from grounding.errors import InputError
@@ -24,22 +24,23 @@ from grounding.text import (
     is_not_found,
     load_wordings,
     not_found_clauses,
-    pick,
     read_boxes,
     write_boxes,
 )
 
 TASK: Task = "phrase_to_boxes"
 _ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
-CLAUSE_SHARE = 0.5  # of the prompts, found and not found alike, that say what to answer when there is nothing
 
 
 class Language(NamedTuple):
-    """What there is to say in a language."""
+    """What there is to say in a language; `ways` are each wording with each clause, and as often without one.
+
+    A clause says what to answer when there is nothing, which half of all prompts do, found and not found alike.
+    """
 
     lang: Lang
     wordings: tuple[Wording, ...]
-    clauses: tuple[str, ...]
+    ways: tuple[tuple[Wording, str | None], ...]
     not_found: str
 
 
@@ -94,13 +95,14 @@ def load_languages(
 def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: Path | None) -> Language:
     wordings = load_wordings(task, lang, file)
     for wording in wordings:
-        if "{boxes}" in wording.answer and not reads_back(wording, "object", not_found):
+        if "{boxes}" in wording.answer and not _reads_back(wording.answer, "object", tuple(not_found.items())):
             raise InputError(
                 f"the answer {wording.answer!r} holds a not-found sentence ({', '.join(not_found.values())})",
                 where=f"--not-found-{lang}",
                 fix="Choose a sentence that no answer holds.",
             )
-    return Language(lang, wordings, not_found_clauses(lang), not_found[lang])
+    ends = [end for clause in not_found_clauses(lang) for end in (clause, None)]
+    return Language(lang, wordings, tuple(product(wordings, ends)), not_found[lang])
 
 
 def templates_of(templates: Mapping[str, Path], task: Task) -> dict[str, Path]:
@@ -134,10 +136,11 @@ def answer_templates(voices: Mapping[Task, Voice], templates: Mapping[str, Path]
 
 def draw(voice: Voice, image: str, category: str, task: Task = TASK, detail: str | int = "") -> Drawn:
     """How a question about a class in an image is put."""
-    about = phrase_of(category) if task == TASK else "|".join((phrase_of(category), task, str(detail)))
+    phrase = phrase_of(category)
+    about = phrase if task == TASK else f"{phrase}|{task}|{detail}"
     language, wording, clause = draw_wording(voice.languages, voice.seed, image, about)
-    named = voice.names and draw_name(category, language.lang, voice.names, voice.seed, image)
-    return Drawn(language, wording, clause, named or phrase_of(category))
+    named = draw_name(category, language.lang, voice.names, voice.seed, image) if voice.names else phrase
+    return Drawn(language, wording, clause, named)
 
 
 def draw_for_phrase(voice: Voice, image: str, phrase: str) -> Drawn:
@@ -151,22 +154,9 @@ def draw_wording(
     languages: Sequence[Language], seed: int, image: str, phrase: str
 ) -> tuple[Language, Wording, str | None]:
     """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
-    rng = _draws.rng
-    rng.seed(f"{seed}|{image}|{phrase}")
-    language = pick(languages, rng)
-    wording = pick(language.wordings, rng)
-    clause = pick(language.clauses, rng)
-    return language, wording, clause if rng.random() < CLAUSE_SHARE else None
-
-
-class _Draws(threading.local):
-    """A generator that is seeded anew for each draw, which takes half as long as making one."""
-
-    def __init__(self) -> None:  # in each thread
-        self.rng = random.Random(0)
-
-
-_draws = _Draws()
+    drawn = Draw(f"{seed}|{image}|{phrase}")
+    language = drawn.pick(languages)
+    return language, *drawn.pick(language.ways)
 
 
 def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:
@@ -174,14 +164,15 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
 
     The first name is for answers, which have one right form.
     """
-    choices = names_in(category, lang, names)[: None if image is not None else 1]
-    return choices[0] if len(choices) == 1 else pick(choices, random.Random(f"{seed}|{image}|{category}|name"))
+    choices = names_in(category, lang, names)
+    return choices[0] if image is None else Draw(f"{seed}|{image}|{category}|name").pick(choices)
 
 
 def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:
     """Whether an answer with this phrase in it reads back as its one box: a phrase may itself look like boxes."""
-    said = phrase if "{phrase}" in wording.answer else ""  # else it is the same for every phrase
-    return _reads_back(wording.answer, said, tuple(sorted(not_found.items())))
+    if "{phrase}" not in wording.answer:
+        return True  # that was seen when it was loaded
+    return _reads_back(wording.answer, phrase, tuple(not_found.items()))
 
 
 @lru_cache(maxsize=1 << 16)

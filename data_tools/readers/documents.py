@@ -23,15 +23,16 @@ BOM = b"\xef\xbb\xbf"
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what the fast way raises
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """The content of a file without its byte order mark. Raises InputError where it cannot be read."""
     try:
-        return path.read_bytes().removeprefix(BOM)
+        with open(path, "rb") as file:  # noqa: PTH123  (twice as quick, where there are very many)
+            return file.read().removeprefix(BOM)
     except OSError as error:
         raise cannot_be_read(path, error) from error
 
 
-def cannot_be_read(path: Path, error: OSError) -> InputError:
+def cannot_be_read(path: Path | str, error: OSError) -> InputError:
     """What to raise for a file that the system does not give."""
     return InputError(f"cannot be read: {error.strerror}", where=str(path))
 

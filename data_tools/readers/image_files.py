@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -101,20 +101,26 @@ class FilesThere:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._files: dict[str, frozenset[str]] = {}
+        self._files: dict[str, dict[str, set[str]]] = {}
 
-    def __contains__(self, name: str) -> bool:
-        folder, _, file = name.rpartition("/")
+    def suffixes(self, stem: str) -> Set[str]:
+        """Of the files that are called so but for their suffix: {".jpg", ".png"} of "a/b" for a/b.jpg and a/b.png."""
+        folder, _, name = stem.rpartition("/")
         if folder not in self._files:
-            self._files[folder] = frozenset(self._listed(folder))
-        return file in self._files[folder]
+            self._files[folder] = self._listed(folder)
+        return self._files[folder].get(name, frozenset())
 
-    def _listed(self, folder: str) -> Iterator[str]:
+    def _listed(self, folder: str) -> dict[str, set[str]]:
+        files: dict[str, set[str]] = {}
         try:
             with os.scandir(self._root / folder) as entries:
-                yield from (entry.name for entry in entries if entry.is_file())
+                for entry in entries:
+                    if entry.is_file():
+                        stem, dot, suffix = entry.name.rpartition(".")
+                        files.setdefault(stem, set()).add(dot + suffix)
         except (OSError, ValueError):  # no such folder, or a name that none can have
-            return
+            return {}
+        return files
 
 
 def _is_file(image_root: Path, name: str) -> bool:

@@ -47,15 +47,13 @@ class Slice(NamedTuple):
 
 def digest_of(path: Path) -> str:
     """sha256 of a file without its byte order mark, read piece by piece. Raises InputError where it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            digest.update(file.read(SLICE).removeprefix(BOM))
-            while piece := file.read(SLICE):
-                digest.update(piece)
+            if file.read(len(BOM)) != BOM:
+                file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise cannot_be_read(path, error) from error
-    return digest.hexdigest()
 
 
 def read_slices(path: Path, decoders: Mapping[str, Decode], size: int = SLICE) -> Iterator[Slice]:

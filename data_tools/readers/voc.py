@@ -77,7 +77,7 @@ def open_voc(source: Path, images: Path | None, options: Mapping[str, str]) -> l
     files = []
     above = folders.annotations.relative_to(source).as_posix()
     for name in names:
-        content = read_bytes(folders.annotations / name)
+        content = read_bytes(f"{folders.annotations}/{name}")
         digest.update(f"{name if above == '.' else f'{above}/{name}'}\0{len(content)}\0".encode() + content)
         files.append(parse_voc(content, name))
     listed = {path: read_bytes(path) for path in lists}
@@ -284,13 +284,15 @@ def _image_name(file: VocFile, images: FilesThere) -> tuple[str, str | None, str
     stated = clean_name(file.filename) if file.filename else None
     last = stated.rpartition("/")[2] if stated else PurePosixPath((file.filename or "").replace("\\", "/")).name
     own = file.stem.rpartition("/")[2]
-    disagrees = last and own not in (last, PurePosixPath(last).stem)
+    last_stem, dot, suffix = last.rpartition(".")
+    disagrees = last and own not in (last, last_stem)
     found = f"<filename> {file.filename}" if disagrees else ""
-    suffixes = _suffixes(PurePosixPath(last).suffix)
+    suffixes = _suffixes(dot + suffix if dot else "")
     for stem in dict.fromkeys((file.stem, own)):
-        for suffix in suffixes:
-            if f"{stem}{suffix}" in images:
-                return f"{stem}{suffix}", None, found
+        if there := images.suffixes(stem):
+            name = next((f"{stem}{suffix}" for suffix in suffixes if suffix in there), None)
+            if name is not None:
+                return name, None, found
     if file.filename and stated is None:
         return "", "bad_file_name", file.filename
     return stated or f"{file.stem}{suffixes[0]}", None, found

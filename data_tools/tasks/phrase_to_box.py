@@ -6,12 +6,12 @@ is clear (`tasks.clear_cases`). Absent classes are asked for by the same phrases
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 
 from data_tools.annotations import categories_of
+from data_tools.draws import Draw
 from data_tools.names import phrases_of
 from data_tools.records import Finding, Record
 from data_tools.selection import Question
@@ -20,7 +20,7 @@ from data_tools.tasks.view import View, spread
 from data_tools.tasks.whole import boxes_of, is_whole, make_sample, size_of
 from data_tools.wording import Drawn, Voice, draw, reads_back
 from grounding.samples import Sample, Task
-from grounding.text import expressions, fill_answer, fill_expression, fill_prompt, pick, write_boxes
+from grounding.text import expressions, fill_answer, fill_expression, fill_prompt, write_boxes
 
 TASK: Task = "phrase_to_box"
 
@@ -70,7 +70,7 @@ def _cases(question: Question) -> dict[str, int]:
 
 def _like(question: Question, seen: list[tuple[str, ...]], view: View) -> tuple[str, ...]:
     """The geometries of an image where the class is: asked alike, the phrase does not tell whether it is there."""
-    return pick(seen, random.Random(f"{view.seed}|{question.record.name}|{question.category}|geometry"))
+    return Draw(f"{view.seed}|{question.record.name}|{question.category}|geometry").pick(seen)
 
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
@@ -93,7 +93,7 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Findin
 
 def _phrase(drawn: Drawn, geometry: str, seed: int, image: str) -> str:
     choices = expressions(geometry, drawn.language.lang)
-    chosen = pick(choices, random.Random(f"{seed}|{image}|{drawn.name}|{geometry}"))
+    chosen = Draw(f"{seed}|{image}|{drawn.name}|{geometry}").pick(choices)
     return fill_expression(chosen, drawn.name)
 
 

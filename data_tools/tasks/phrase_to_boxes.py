@@ -6,15 +6,18 @@ Asked for is every class that is wholly known in an image, the absent ones drawn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
-from data_tools.records import Finding
-from data_tools.selection import Question
+import numpy as np
+from numpy.typing import NDArray
+
+from data_tools.annotations import spans
+from data_tools.records import Annotation, Finding
+from data_tools.selection import Question, fallen_with_class
 from data_tools.tasks.view import View
 from data_tools.tasks.whole import Boxes, held, make_sample, size_of
 from data_tools.wording import Drawn, Voice, draw, draw_for_phrase, reads_back
 from grounding.samples import Sample
-from grounding.text import Written, fill_answer, fill_prompt, write_many
+from grounding.text import fill_answer, fill_prompt, write_many
 
 
 def questions(view: View) -> list[Question]:
@@ -22,27 +25,26 @@ def questions(view: View) -> list[Question]:
     return list(view.selected)
 
 
-def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
+def sample(question: Question, voice: Voice) -> tuple[Sample | None, Sequence[Finding]]:
     """The sample; None where the label would not read back."""
     return samples([question], voice)[0]
 
 
-def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, list[Finding]]]:
-    """The same for many questions, their boxes written together."""
+def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, Sequence[Finding]]]:
+    """The same for many questions, their boxes found and written together."""
     drawn = [_draw(question, voice) for question in questions]
-    boxes = _boxes_of(questions)
-    put = {(how.wording, how.name) for how in drawn}
-    readable = {(wording, name): reads_back(wording, name, voice.not_found) for wording, name in put}
-    good = [readable[how.wording, how.name] for how in drawn]
-    there = [place for place, question in enumerate(questions) if question.present and good[place]]
-    texts = write_many([boxes[place][0] for place in there], [size_of(questions[place].record) for place in there])
-    written = dict(zip(there, texts, strict=True))
-    return [
-        _say(question, drawn[place], *boxes[place], written.get(place))
-        if good[place]
-        else (None, [_unwritable(question, f"{question.words} in {drawn[place].wording.answer!r}")])
-        for place, question in enumerate(questions)
-    ]
+    xyxy_px, ends = held([_asked(question) for question in questions])
+    boxes_px: Boxes = xyxy_px.tolist()
+    written = iter(_write(questions, xyxy_px, ends))
+    said: list[tuple[Sample | None, Sequence[Finding]]] = []
+    for question, how, (start, middle, end) in zip(questions, drawn, ends.tolist(), strict=True):
+        answer = next(written) if question.present else None
+        if reads_back(how.wording, how.name, voice.not_found):
+            boxes = boxes_px[start:middle] if question.present else []
+            said.append(_say(question, how, boxes, boxes_px[middle:end], answer))
+        else:
+            said.append((None, _unwritable(question, f"{question.words} in {how.wording.answer!r}")))
+    return said
 
 
 def _draw(question: Question, voice: Voice) -> Drawn:
@@ -50,36 +52,45 @@ def _draw(question: Question, voice: Voice) -> Drawn:
     return draw_for_phrase(voice, image, question.words) if question.phrase else draw(voice, image, question.category)
 
 
+def _asked(question: Question) -> tuple[Sequence[Annotation], str]:
+    """The annotations that hold the boxes of a question, and the class that these are of."""
+    phrase = question.phrase
+    if phrase is None:
+        return question.record.annotations, question.category
+    return [Annotation(xyxy_px=box, category="", place=phrase.place) for box in phrase.boxes_px], ""
+
+
+def _write(
+    questions: Sequence[Question], xyxy_px: NDArray[np.float64], ends: NDArray[np.int64]
+) -> list[tuple[str, int]]:
+    """The text of the boxes of each question about something that is there, and how many were widened."""
+    present = [place for place, question in enumerate(questions) if question.present]
+    starts, counts = ends[present, 0], ends[present, 1] - ends[present, 0]
+    return write_many(xyxy_px[spans(starts, counts)], counts, [size_of(questions[place].record) for place in present])
+
+
 def _say(
-    question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: Written | None
-) -> tuple[Sample | None, list[Finding]]:
+    question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: tuple[str, int] | None
+) -> tuple[Sample | None, Sequence[Finding]]:
     """The sample of a question that is put so; nothing is written of what is absent."""
     language, wording, clause, phrase = drawn
-    label, findings = language.not_found, list[Finding]()
+    label, findings = language.not_found, _NOTHING
     if written is not None:
-        label = fill_answer(wording, phrase, written.text)
-        if written.widened:
+        text, widened = written
+        label = fill_answer(wording, phrase, text)
+        if widened:
             found = Finding("widened", question.record.place, f"{question.words} in {question.record.name}")
-            findings = [found] * written.widened
-    prompt = _prompt(wording, phrase, clause, language.not_found)
+            findings = (found,) * widened
+    prompt = fill_prompt(wording, phrase, clause, language.not_found)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase, ignore=ignore), findings
 
 
-_prompt = lru_cache(maxsize=1 << 14)(fill_prompt)  # a class is asked for in the same few words again and again
+_NOTHING: tuple[Finding, ...] = ()
 
 
-def _boxes_of(questions: Sequence[Question]) -> list[tuple[Boxes, Boxes]]:
-    """Of each question the boxes asked for, and those to ignore."""
-    of_class = held([(question.record, question.category) for question in questions])
-    return [
-        ((own.asked if question.present else []), own.ignored)
-        if question.phrase is None
-        else ([list(box) for box in question.phrase.boxes_px], [])
-        for question, own in zip(questions, of_class, strict=True)
-    ]
-
-
-def _unwritable(question: Question, found: str) -> Finding:
-    if question.phrase is not None:
-        return Finding("phrase_unwritable", question.phrase.place, found)
-    return Finding("class_unwritable", question.record.place, found)
+def _unwritable(question: Question, found: str) -> list[Finding]:
+    """What is to be said of a question that no label can answer; the boxes of a class fall with it."""
+    record, category, phrase = question.record, question.category, question.phrase
+    if phrase is not None:
+        return [Finding("phrase_unwritable", phrase.place, found)]
+    return [Finding("class_unwritable", record.place, found), *fallen_with_class(record, {category})]

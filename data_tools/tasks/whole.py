@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data_tools.annotations import Rows, boxes_px_of, by_columns, categories_of, ignored_of, rows_of
+from data_tools.annotations import boxes_px_of, by_columns, categories_of, ignored_of
 from data_tools.records import Annotation, Record
 from data_tools.selection import Question
 from data_tools.wording import Drawn
@@ -40,68 +40,42 @@ Boxes = list[list[float]]
 
 
 class Held(NamedTuple):
-    """The boxes of a class in an image, xyxy_px: those to ask for, and those to ignore."""
+    """The boxes of classes in images, in one array.
 
-    asked: Boxes
-    ignored: Boxes
+    Attributes:
+        xyxy_px: float64[N, 4].
+        ends: int64[asked, 3]; the n-th class has the boxes ends[n, 0]..ends[n, 1] to ask for, in the order of the
+            annotations, and those up to ends[n, 2] to ignore.
+    """
 
-
-NO_BOXES = Held([], [])
-
-
-def held(asked: Sequence[tuple[Record, str]]) -> list[Held]:
-    """The boxes of each (image, class), as `boxes_of`; quick where the classes of an image are asked for in turn."""
-    found = [
-        NO_BOXES if isinstance(record.annotations, Rows) else _by_class(record).get(category, NO_BOXES)
-        for record, category in asked
-    ]
-    for places in by_columns([record.annotations for record, _ in asked]):
-        for place, own in zip(places, _held_in_columns([asked[place] for place in places]), strict=True):
-            found[place] = own
-    return found
+    xyxy_px: NDArray[np.float64]
+    ends: NDArray[np.int64]
 
 
-def _held_in_columns(asked: Sequence[tuple[Record, str]]) -> list[Held]:
-    """The same where the boxes of all of the images are rows of the same columns."""
-    runs: list[Rows] = []
-    run = np.empty(len(asked), dtype=np.int64)
-    for place, (record, _) in enumerate(asked):
-        if not runs or runs[-1] is not record.annotations:
-            runs.append(cast(Rows, record.annotations))
-        run[place] = len(runs) - 1
-    columns, (row, its_run) = runs[0].columns, rows_of(runs)
-    unknown = len(columns.classes)  # the number of a class that no box here is of
-    classes = {columns.classes[number]: number for number in np.unique(columns.category[row]).tolist()}
-    wanted = np.fromiter((classes.get(category, unknown) for _, category in asked), np.int64, len(asked))
-    keys = (its_run * (unknown + 1) + columns.category[row]) * 2 + (columns.ignore[row] > 0)
-    order = np.argsort(keys, kind="stable")
-    boxes_px = columns.xyxy_px[row[order]].tolist()
-    first = (run * (unknown + 1) + wanted) * 2  # of the boxes asked for; those to ignore have the next
-    ends = np.searchsorted(keys[order], np.stack((first, first + 1, first + 2), axis=1))
-    return [Held(boxes_px[start:middle], boxes_px[middle:end]) for start, middle, end in ends.tolist()]
-
-
-def _by_class(record: Record) -> Mapping[str, Held]:
-    """Class -> its boxes in an image."""
-    if _last.record is not record:
-        classes: dict[str, Held] = {}
-        for annotation in record.annotations:
-            own = classes.get(annotation.category)
-            if own is None:
-                own = classes[annotation.category] = Held([], [])
-            own[annotation.ignore is not None].append(list(annotation.xyxy_px))
-        _last.record, _last.classes = record, classes
-    return _last.classes
-
-
-class _Last(threading.local):
-    """The image that was asked about last."""
-
-    record: Record | None = None
-    classes: Mapping[str, Held] = {}
-
-
-_last = _Last()
+def held(asked: Sequence[tuple[Sequence[Annotation], str]]) -> Held:
+    """The boxes of each (annotations of an image, class); quick where the classes of an image are asked for in turn."""
+    images: list[Sequence[Annotation]] = []
+    image_of = []
+    for boxes, _ in asked:
+        if not images or images[-1] is not boxes:
+            images.append(boxes)
+        image_of.append(len(images) - 1)
+    parts, ends, start = [], np.empty((len(asked), 3), dtype=np.int64), 0
+    which = np.array(image_of)
+    for numbers, columns, row, image in by_columns(images):
+        place = np.full(len(images), -1)
+        place[numbers] = np.arange(len(numbers))
+        here = np.flatnonzero(place[which] >= 0)
+        unknown = len(columns.classes)  # the number of a class that no box here is of
+        class_of = {columns.classes[number]: number for number in np.unique(columns.category[row]).tolist()}
+        wanted = np.array([class_of.get(asked[number][1], unknown) for number in here.tolist()])
+        keys = (image * (unknown + 1) + columns.category[row]) * 2 + (columns.ignore[row] > 0)
+        order = np.argsort(keys, kind="stable")
+        first = (place[which[here]] * (unknown + 1) + wanted) * 2  # those to ignore have the next key
+        ends[here] = start + np.searchsorted(keys[order], np.stack((first, first + 1, first + 2), axis=1))
+        parts.append(columns.xyxy_px[row[order]])
+        start += len(row)
+    return Held(np.concatenate(parts) if parts else np.zeros((0, 4)), ends)
 
 
 def asked_for(record: Record) -> list[Annotation]:
@@ -136,7 +110,8 @@ def make_sample(
 ) -> Sample:
     """A sample about the image of a question."""
     record, category, _, task, _, _ = question
-    width, height = size_of(record)
+    assert record.size_wh is not None  # settled by the check of the images
+    width, height = record.size_wh
     return Sample(
         id=sample_id(question),
         image=record.name,

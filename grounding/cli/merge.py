@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grounding.cli.choice import Choice
 from grounding.errors import InputError, RunError
+from grounding.models.json_files import read_json
+from grounding.models.presence import check_presence
 from grounding.progress import Bars
 from grounding.samples import atomic_path
 
@@ -35,11 +38,11 @@ ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its fi
 @click.option("--tokenizer", metavar="PATH", help="Where the base ships none.")
 @click.option(
     "--base",
-    type=click.Choice(["dequantised", "original"]),
+    type=Choice(["dequantised", "original"]),
     help="What the adapter is added to: the base as it was rounded in QLoRA, then dequantised (the default after "
     "QLoRA: the result answers as in training), or the base as it is stored (the default otherwise).",
 )
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
+@click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
 @click.option("--shard-size", default="4GiB", show_default=True, metavar="SIZE", help="Largest file of weights.")
 @click.option("--device", metavar="NAME", help="Where matrices are worked on. Default: the first GPU, else the CPU.")
 @click.option(
@@ -70,11 +73,14 @@ def command(
     shard_bytes = _bytes(shard_size)
     adapter = _adapter_folder(adapter)
     settings = _settings_of(adapter)
+    path = model or _base_of(adapter, settings)
+    check_presence(path, tokenizer=tokenizer)
 
     from grounding.models.loading import default_device
 
     place = default_device() if device is None else _device(device)
-    recipe, config, words = _recipe(adapter, settings, model, tokenizer, base, quantization)
+    pinned = settings.revision if settings and not model else None
+    recipe, config, words = _recipe(adapter, settings, path, pinned, tokenizer, base, quantization)
     _say(recipe)
     _check_room(recipe.base, out)
     with atomic_path(out) as folder:
@@ -115,34 +121,46 @@ def _settings_of(adapter: Path) -> ModelSettings | None:
     return None if file is None else read_settings(file).model
 
 
+def _base_of(adapter: Path, settings: ModelSettings | None) -> str:
+    """What an adapter was trained on, by its run or by itself.
+
+    Raises:
+        InputError: nothing says it.
+    """
+    named = settings.path if settings else None
+    path = named or read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
+    if not path:
+        raise InputError(
+            "neither a run nor the adapter says what its base is.", where=str(adapter), fix="Give --model."
+        )
+    return str(path)
+
+
 def _recipe(
     adapter: Path,
     settings: ModelSettings | None,
-    model: str | None,
+    path: str,
+    revision: str | None,
     tokenizer: str | None,
     base: str | None,
     quantization: str | None,
 ) -> tuple[Recipe, CogVLMConfig, Path]:
     """What is merged, the result's config, and where its tokenizer comes from.
 
+    Args:
+        path: folder or name of the base. revision: of a name.
+
     Raises:
-        InputError: nothing says what the base is, or it is dequantised though nothing says how it was quantised.
+        InputError: the base is dequantised though nothing says how it was quantised.
     """
     from grounding.models.adapter_notes import read_notes
     from grounding.models.checkpoint import read_config
     from grounding.models.cogvlm.resolution import with_image_size
     from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
-    from grounding.models.json_files import read_json
     from grounding.models.loading import torch_dtype
     from grounding.tuning.merge import Recipe
 
-    named = settings.path if settings else None
-    path = model or named or read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
-    if not path:
-        raise InputError(
-            "neither a run nor the adapter says what its base is.", where=str(adapter), fix="Give --model."
-        )
-    folder = checkpoint_folder(path, settings.revision if settings and not model else None)
+    folder = checkpoint_folder(path, revision)
     if settings is not None and settings.quantization != "none":
         if quantization not in (None, settings.quantization):
             raise InputError(f"the run was trained with {settings.quantization}.", where="--quantization")

@@ -27,6 +27,8 @@ from grounding.evaluation.intervals import (
     units_of,
 )
 
+Counts = NDArray[np.bool_] | NDArray[np.int64]
+
 FEW_DIFFER = FEW  # below this many images in which two runs differ a bootstrap of the difference is too narrow
 
 
@@ -156,7 +158,7 @@ def difference_of_medians(
     return rate(now["value"] - was["value"], difference_of_intervals(was, now, together), len(images))
 
 
-def swap_test(base: NDArray[np.bool_], other: NDArray[np.bool_], images: NDArray[np.int64]) -> dict[str, Any]:
+def swap_test(base: Counts, other: Counts, images: NDArray[np.int64]) -> dict[str, Any]:
     """Whether two runs are right equally often, by the samples that only one of them has right.
 
     `mcnemar_p`: Q. McNemar, Psychometrika 12 (1947), by the exact binomial distribution, two-sided. It takes samples as
@@ -165,14 +167,16 @@ def swap_test(base: NDArray[np.bool_], other: NDArray[np.bool_], images: NDArray
     `base` has) have signs like a fair coin's; exact, two-sided. With one sample an image the two are equal.
 
     Args:
-        base, other: bool[N], whether each sample is right.
+        base, other: bool[N], whether each sample is right; or int64[N], how many mistakes are made in it, of which
+            `mcnemar_p` only sees which run makes more.
         images: int64[N].
 
     Returns:
-        `only_base`, `only_other`, `n`, `mcnemar_p`, `p`; both 1 where the runs are right in the same samples.
+        `only_base`, `only_other` (samples in which that run has more), `n`, `mcnemar_p`, `p`; both 1 where the runs are
+        right in the same samples.
     """
-    lost, won = int((base & ~other).sum()), int((other & ~base).sum())
-    by_image = np.bincount(numbered(images), other.astype(np.int64) - base.astype(np.int64)) if len(images) else images
+    lost, won = int((base > other).sum()), int((other > base).sum())
+    by_image = np.bincount(numbered(images), np.subtract(other, base, dtype=np.int64)) if len(images) else images
     return {
         "only_base": lost,
         "only_other": won,

@@ -17,16 +17,13 @@ from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError
 from grounding.models.json_files import read_json
+from grounding.models.presence import NO_TOKENIZER
 
 SPACE = "▁"
 SPECIAL = ("<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 DIGITS = "0123456789"
 BOX_MARKS = "[],;"
-_MISSING = (
-    "Published CogVLM checkpoints ship none. Put the Llama tokenizer into that folder (the tokenizer.model of "
-    "lmsys/vicuna-7b-v1.5, or a tokenizer.json), or name its path as the tokenizer."
-)
 _PROBES = ("a  b", "[[086,540,400,760]].", "\n\t 汽车 🎉", " x", "")
 
 
@@ -42,11 +39,11 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     if path.is_dir():
         file = next((path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).is_file()), None)
         if file is None:
-            raise InputError("there is no tokenizer.json and no tokenizer.model.", where=str(path), fix=_MISSING)
+            raise InputError("there is no tokenizer.json and no tokenizer.model.", where=str(path), fix=NO_TOKENIZER)
     elif path.is_file():
         file = path
     else:
-        raise InputError("this tokenizer does not exist.", where=str(path), fix=_MISSING)
+        raise InputError("this tokenizer does not exist.", where=str(path), fix=NO_TOKENIZER)
     return _from_json(file) if file.suffix == ".json" else _from_sentencepiece(file)
 
 
@@ -83,7 +80,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 def _from_json(file: Path) -> PreTrainedTokenizerFast:
     document, settings = read_json(file), {}
     if "model" not in document:
-        raise InputError("this is no tokenizer: it has no `model`.", where=str(file), fix=_MISSING)
+        raise InputError("this is no tokenizer: it has no `model`.", where=str(file), fix=NO_TOKENIZER)
     settings_file = file.with_name("tokenizer_config.json")
     if settings_file.is_file():
         settings = read_json(settings_file)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from grounding.samples.lines import Lines
 from grounding.samples.sample import LANGUAGES, TASKS, Sample, is_plain, problems
 
 Style = Literal["pairs", "conversations"]
-TOGETHER = 1024  # samples that are encoded and written at once
+TOGETHER = 512  # samples that are looked at, encoded and written at once
 
 _ALLOWED = {"task": TASKS, "lang": LANGUAGES, "from": ("human", "gpt")}
 _pair = msgspec.json.Decoder(Sample)
@@ -85,7 +85,8 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample], bool]]:
     if len(found) == 1:
         raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
     if found:
-        raise ManyErrors(f"{path}: these lines cannot be used", [f"{path}:{number}: {what}" for number, what in found])
+        problems_here = [InputError(what, where=f"{path}:{number}") for number, what in found]
+        raise ManyErrors(f"{path}: these lines cannot be used", problems_here)
     if not line_of:
         raise InputError("no samples: the file is empty.", where=str(path), fix="One sample a line is needed.")
 
@@ -150,7 +151,8 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
 def _pairs(samples: Sequence[Sample]) -> bytes:
     """Lines of pairs: the samples as they are, without the keys that say nothing."""
     lines = _encoder.encode_lines(samples)
-    # A quote inside a JSON string is escaped, so these can only be keys.
+    # A quote inside a JSON string is escaped, so these can only be keys. Nearly all lines have both.
+    lines = lines.replace(b',"upright":false,"history":[]}', b"}")
     return lines.replace(b',"upright":false', b"").replace(b',"history":[]}', b"}")
 
 
@@ -167,8 +169,7 @@ def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample
 
 def _write(path: Path, samples: Iterable[Sample], encode: Callable[[Sequence[Sample]], bytes]) -> None:
     with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        waiting = sound(samples)
-        while some := list(islice(waiting, TOGETHER)):
+        for some in _sound_batches(samples):
             file.write(_encoded(some, encode))
 
 
@@ -184,16 +185,27 @@ def _encoded(samples: Sequence[Sample], encode: Callable[[Sequence[Sample]], byt
 
 def sound(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples. Raises InputError at one that something is wrong about, or whose id stood before."""
-    ids: set[str] = set()
+    return chain.from_iterable(_sound_batches(samples))
+
+
+def _sound_batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    """The same, some at a time; one that is wrong is raised before any of its batch is given."""
+    waiting, ids = iter(samples), set[str]()
+    while some := list(islice(waiting, TOGETHER)):
+        new = {sample.id for sample in some}
+        if len(new) < len(some) or not ids.isdisjoint(new) or not all(map(is_plain, some)):
+            _check_each(some, ids)
+        ids |= new
+        yield some
+
+
+def _check_each(samples: Sequence[Sample], before: Set[str]) -> None:
+    """Raises InputError at the first that something is wrong about, or whose id stood before."""
+    ids = set(before)
     for sample in samples:
-        if sample.id not in ids and is_plain(sample):
-            ids.add(sample.id)
-            yield sample
-            continue
         wrong = list(problems(sample))
         if sample.id in ids:
             wrong.append("its id stands twice; ids must be unique")
         if wrong:
             raise InputError(f"{'; '.join(wrong)}.", where=f"sample {sample.id!r}")
         ids.add(sample.id)
-        yield sample

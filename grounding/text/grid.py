@@ -45,11 +45,11 @@ class Scale:
         """Parts along the width and along the height.
 
         Raises:
-            ValueError: the size is not positive.
+            ValueError: the parts depend on the size, and it is not positive.
         """
-        _frame(size_wh)
         if self.divisor is not None:
             return self.divisor, self.divisor
+        _frame(size_wh)
         assert self.resized is not None, "a scale has a divisor or a rule of resizing"
         width, height = size_wh
         return self.resized((float(width), float(height)))
@@ -87,16 +87,19 @@ class Scale:
         boxes = as_boxes(xyxy_px)
         parts, greatest = self.parts(size_wh), np.tile(self.greatest(size_wh), 2)
         # Nothing is reduced along rows of two or four, which takes numpy longer than all the rest.
-        for row, _ in np.argwhere(~np.isfinite(boxes)):
+        if not np.isfinite(boxes).all():
+            row = np.argwhere(~np.isfinite(boxes))[0, 0]
             raise ValueError(f"box {row} has a value that is not finite: {boxes[row].tolist()}")
-        for row, _ in np.argwhere(boxes[:, :2] > boxes[:, 2:]):
+        if (boxes[:, :2] > boxes[:, 2:]).any():
+            row = np.argwhere(boxes[:, :2] > boxes[:, 2:])[0, 0]
             raise ValueError(f"box {row} is inverted, x0 <= x1 and y0 <= y1 are needed: {boxes[row].tolist()}")
         # Clamped before the cast: a huge float has no int64.
         cells = np.clip(np.floor(np.tile(parts, 2) * boxes / _frame(size_wh) + 0.5), 0, greatest).astype(np.int64)
         flat = cells[:, :2] == cells[:, 2:]
-        at_end = cells[:, 2:] == greatest[:2]
-        cells[:, 2:] += flat & ~at_end
-        cells[:, :2] -= flat & at_end
+        if flat.any():
+            at_end = cells[:, 2:] == greatest[:2]
+            cells[:, 2:] += flat & ~at_end
+            cells[:, :2] -= flat & at_end
         return cells, flat[:, 0] | flat[:, 1]
 
     def to_pixels(self, cells: ArrayLike, size_wh: Sizes) -> Floats:

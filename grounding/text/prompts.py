@@ -130,13 +130,15 @@ def fill_prompt(
     Raises:
         ValueError: the clause holds `{not_found}` and no sentence is given for it.
     """
-    given = {} if boxes_text is None else {"boxes": boxes_text}
-    prompt = _fill(wording.prompt, phrase=phrase, **given)
+    if boxes_text is None:
+        prompt = wording.prompt.replace("{phrase}", phrase)  # one value: quicker, and in one pass as well
+    else:
+        prompt = _fill(wording.prompt, phrase=phrase, boxes=boxes_text)
     if clause is None:
         return prompt
     if not_found is None and "{not_found}" in clause:
         raise ValueError("the clause holds {not_found}; give the sentence that it stands for")
-    return prompt + (clause if not_found is None else _fill(clause, not_found=not_found))
+    return prompt + (clause if not_found is None else clause.replace("{not_found}", not_found))
 
 
 def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:

@@ -17,8 +17,8 @@ from data_tools.tasks import TASKS
 from grounding.errors import InputError
 from grounding.samples import read_samples
 from grounding.text import is_not_found, read_boxes
+from tests.data_tools import sets as made
 from tests.data_tools.annotated import coco_box, coco_file, coco_image, image, jsonl_file, text_file
-from tests.data_tools.readers import test_recognise as made
 from tests.data_tools.test_bad_input import AWKWARD
 
 Build = Callable[[Path], Path]

@@ -16,7 +16,7 @@ from tests.data_tools.annotated import box, image, record
 
 def check(folder: Path, *records: Record, frame: Any = None, follow_links: bool = False) -> tuple[list[Record], Tally]:
     seen: list[None] = []
-    kept, tally, *_ = check_images(records, folder, frame, follow_links, lambda: seen.append(None))
+    kept, tally, *_ = check_images(records, folder, frame, follow_links, seen.append)
     assert len(seen) == len(records)
     return kept, tally
 

@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 def check(root: Path, cache: Path | None, engine: Engine = Engine()) -> Checked:  # noqa: B008
     records: list[Record] = [record(name, size_wh=None) for name in NAMES]
-    return check_images(records, root, None, False, lambda: None, engine, cache)
+    return check_images(records, root, None, False, lambda _: None, engine, cache)
 
 
 def test_a_second_run_reads_nothing_and_finds_the_same(
