@@ -19,6 +19,7 @@ from grounding.errors import InputError, ManyErrors, RunError
 from grounding.models.presence import check_presence
 from grounding.processes import is_first
 from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
+from grounding.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -78,9 +79,13 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
 def _check_places(settings: FinetuneSettings) -> None:
     """Sees that what the settings name is there: at once, before torch is imported and anything is read.
 
+    A run that is through needs nothing more.
+
     Raises:
         ManyErrors: something is not.
     """
+    if RunFolder(Path(settings.output), settings.tuning.method).result.exists():
+        return
     missing: list[InputError] = []
     try:
         check_presence(settings.model.path, tokenizer=settings.model.tokenizer)

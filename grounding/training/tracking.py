@@ -68,9 +68,9 @@ class WeightsAndBiases(WandbCallback):
             project = os.environ.get("WANDB_PROJECT", "grounding")
             online = os.environ.get("WANDB_MODE", "online") == "online"
             name, known = self.folder.root.resolve().name, self._known_id() if online else None
-            self._wandb.init(project=project, name=name, dir=str(self.folder.root), id=known, resume="allow")
+            run = self._wandb.init(project=project, name=name, dir=str(self.folder.root), id=known, resume="allow")
             if online:
-                write_text_atomic(self.folder.wandb_id, f"{self._wandb.run.id}\n")
+                write_text_atomic(self.folder.wandb_id, f"{run.id}\n")
         super().setup(args, state, model, **kwargs)
 
     def _known_id(self) -> str | None:
