@@ -93,11 +93,14 @@ def ask(image: str, phrase: str) -> tuple[str, str]:
     return wording.prompt.replace("{phrase}", phrase) + clause, wording.answer
 
 
+NUMBERS, LAST_NUMBERS = (np.array([f"{cell:03d}{mark}" for cell in range(1000)], dtype="S4") for mark in ",;")
+
+
 def labels_of(cells: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:
     """The text of each run of boxes; cells int64[N, 4] in the order of writing."""
-    digits = cells[..., None] // np.array([100, 10, 1]) % 10 + ord("0")
-    marks = np.broadcast_to(np.array([44, 44, 44, 59])[None, :, None], (len(cells), 4, 1))
-    text = np.concatenate((digits, marks), axis=2).astype(np.uint8).tobytes().decode("ascii")
+    numbers = NUMBERS[cells]
+    numbers[:, 3] = LAST_NUMBERS[cells[:, 3]]
+    text = numbers.tobytes().decode("ascii")
     ends = np.append(starts[1:], len(cells))
     return [f"[[{text[16 * a : 16 * b - 1]}]]" for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
@@ -126,10 +129,8 @@ def floor(path: Path, out: Path) -> None:
     cells[:, 2:] += flat_side & (cells[:, 2:] < 999)
     cells[:, :2] -= cells[:, :2] == cells[:, 2:]
     key = (image * len(names) + rank) * 2 + crowd
-    by_file, by_text = (
-        np.argsort(key, kind="stable"),
-        np.lexsort((cells[:, 2], cells[:, 3], cells[:, 0], cells[:, 1], key)),
-    )
+    in_text = cells @ [10**6, 10**9, 1, 10**3]  # by y0, then x0, y1, x1
+    by_file, by_text = np.argsort(key, kind="stable"), np.lexsort((in_text, key))
     runs, starts = np.unique(key[by_file], return_index=True)
     texts, boxes = labels_of(cells[by_text], starts), xyxy[by_file].tolist()
     ends = np.append(starts[1:], len(boxes))

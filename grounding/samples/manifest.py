@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from grounding.errors import InputError
-from grounding.samples.atomic import write_json_atomic
+from grounding.samples.atomic import write_text_atomic
 from grounding.samples.conversations import is_cogvlm_folder, read_cogvlm_folder
 from grounding.samples.decoding import decode, read_whole
 from grounding.samples.jsonl import open_samples, read_samples
@@ -102,7 +102,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    write_json_atomic(Path(path), msgspec.to_builtins(manifest))
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()  # json takes long for many classes
+    write_text_atomic(Path(path), f"{text}\n")
 
 
 def read_dataset(path: Path, images: Path | None = None) -> Dataset:

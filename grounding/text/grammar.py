@@ -30,7 +30,10 @@ from grounding.text.reading import (
 NUMBERS = 4
 OPEN, CLOSE, NEXT_BOX, NEXT_NUMBER = "[[", "]]", ";", ","
 _MARK = re.compile(r"(?P<open>\[\s*\[(?!\s*\[))|(?P<close>\]\s*\])|;")
-_DIGITS_OF = np.array([[ord(digit) for digit in f"{cell:0{DIGITS}d}"] for cell in range(LAST_CELL + 1)], dtype=np.uint8)
+_WITH_MARK = {
+    mark: np.array([f"{cell:0{DIGITS}d}{mark}" for cell in range(LAST_CELL + 1)], dtype=f"S{DIGITS + 1}")
+    for mark in (NEXT_NUMBER, NEXT_BOX)
+}
 _BOX_LENGTH = NUMBERS * (DIGITS + 1)  # with the mark behind it
 
 
@@ -77,7 +80,7 @@ def write_many(xyxy_px: ArrayLike, counts: ArrayLike, sizes_wh: ArrayLike) -> li
         return []
     group = np.repeat(np.arange(len(counts)), counts)
     cells, widened = GRID.cells_of(xyxy_px, np.asarray(sizes_wh, dtype=np.float64)[group])
-    text = _digits(cells[np.lexsort((_rank(cells), group))])
+    text = _text_of(cells[np.lexsort((_rank(cells), group))])
     ends = np.cumsum(counts * _BOX_LENGTH).tolist()
     changed = np.bincount(group, widened, minlength=len(counts)).astype(np.int64).tolist()
     texts = [f"{OPEN}{text[start : end - 1]}{CLOSE}" for start, end in pairwise([0, *ends])]
@@ -91,13 +94,11 @@ def _rank(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     return ((y0 * cell + x0) * cell + y1) * cell + x1
 
 
-def _digits(cells: NDArray[np.int64]) -> str:
+def _text_of(cells: NDArray[np.int64]) -> str:
     """Each box as `_BOX_LENGTH` characters, with the mark that parts it from the next one."""
-    characters = np.empty((len(cells), NUMBERS, DIGITS + 1), dtype=np.uint8)
-    characters[:, :, :DIGITS] = _DIGITS_OF[cells]
-    characters[:, :, DIGITS] = ord(NEXT_NUMBER)
-    characters[:, -1, DIGITS] = ord(NEXT_BOX)
-    return characters.tobytes().decode("ascii")
+    numbers = _WITH_MARK[NEXT_NUMBER][cells]
+    numbers[:, -1] = _WITH_MARK[NEXT_BOX][cells[:, -1]]
+    return numbers.tobytes().decode("ascii")
 
 
 def in_order(cells: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -320,3 +324,35 @@ def test_ids_are_unique_where_names_of_images_and_classes_run_into_each_other(tm
     source = coco_file(tmp_path, entries, [coco_box(1, 1, [1, 1, 5, 5]), coco_box(2, 2, [1, 1, 5, 5])], ("b#c", "c"))
     made = convert([("train", source)], tmp_path / "out", Options(check_images=False, negatives=0.0))
     assert [sample.id for sample in made.samples["train"]] == ["a#b#c", "a#b#c#2"]
+
+
+def lines_run(function: Callable[[], object]) -> int:
+    """How many lines of Python a call runs, each round of a loop counted."""
+    lines, before = 0, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def test_the_work_grows_with_the_number_of_drawn_classes_not_with_its_square(tmp_path: Path) -> None:
+    def convert_classes(classes: int) -> Conversion:
+        """Four classes an image, each in that image alone; as many not-found questions as found ones."""
+        entries = [coco_image(number, f"{number:04d}.png") for number in range(classes // 4)]
+        boxes = [coco_box(number // 4, number + 1, [1, 2, 10, 8.5], id=number) for number in range(classes)]
+        source = coco_file(tmp_path / str(classes), entries, boxes, [f"thing {number}" for number in range(classes)])
+        made = run(source, tmp_path / "out", check_images=False, negatives=1.0)
+        assert sum(map(len, made.samples.values())) == 2 * classes
+        return made
+
+    convert_classes(64)  # what is read once is read
+    few, more, many = (lines_run(partial(convert_classes, classes)) for classes in (256, 512, 1024))
+    assert many - more < 2.5 * (more - few)  # twice as many: twice the work; a square would make it four times
