@@ -111,7 +111,7 @@ def test_numbers_that_are_none_are_told_by_line_in_a_set_of_ones_own(tmp_path: P
         '{"id": "a", "image": "a.png", "width": 9, "height": 9, "prompt": "?", "label": "x", "boxes": [[1, 1, %s, 5]]}'
     )
     text_file(tmp_path, "x.jsonl", "".join(f"{line % number}\n" for number in ("NaN", "Infinity", "9")))
-    with pytest.raises(InputError, match=r"(?s)2 problems.*x\.jsonl:1: .*x\.jsonl:2: "):
+    with pytest.raises(InputError, match=r"(?s)2 times: .*x\.jsonl:1; .*x\.jsonl:2\)"):
         read_samples(tmp_path / "x.jsonl")
 
 

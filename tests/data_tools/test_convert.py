@@ -349,7 +349,7 @@ def test_the_work_grows_with_the_number_of_drawn_classes_not_with_its_square(tmp
         entries = [coco_image(number, f"{number:04d}.png") for number in range(classes // 4)]
         boxes = [coco_box(number // 4, number + 1, [1, 2, 10, 8.5], id=number) for number in range(classes)]
         source = coco_file(tmp_path / str(classes), entries, boxes, [f"thing {number}" for number in range(classes)])
-        made = run(source, tmp_path / "out", check_images=False, negatives=1.0)
+        made = run(source, tmp_path / f"out-{classes}", check_images=False, negatives=1.0)
         assert sum(map(len, made.samples.values())) == 2 * classes
         return made
 
