@@ -14,6 +14,8 @@ from data_tools.selection import Question
 from data_tools.wording import Drawn
 from grounding.samples import Sample
 
+Boxes = list[list[float]]  # xyxy_px of each
+
 
 def is_whole(record: Record, category: str) -> bool:
     """Whether each object of the class in the image has a box that can be asked for, and there is one at least.
@@ -36,9 +38,6 @@ def boxes_of(record: Record, category: str, *, ignored: bool = False) -> list[li
     return [box for box, its_category, aside in each if its_category == category and aside == ignored]
 
 
-Boxes = list[list[float]]
-
-
 class Held(NamedTuple):
     """The boxes of classes in images, in one array.
 
@@ -55,27 +54,28 @@ class Held(NamedTuple):
 def held(asked: Sequence[tuple[Sequence[Annotation], str]]) -> Held:
     """The boxes of each (annotations of an image, class); quick where the classes of an image are asked for in turn."""
     images: list[Sequence[Annotation]] = []
-    image_of = []
+    numbers = []
     for boxes, _ in asked:
         if not images or images[-1] is not boxes:
             images.append(boxes)
-        image_of.append(len(images) - 1)
-    parts, ends, start = [], np.empty((len(asked), 3), dtype=np.int64), 0
-    which = np.array(image_of)
-    for numbers, columns, row, image in by_columns(images):
-        place = np.full(len(images), -1)
-        place[numbers] = np.arange(len(numbers))
-        here = np.flatnonzero(place[which] >= 0)
+        numbers.append(len(images) - 1)
+    image_of = np.array(numbers, dtype=np.int64)
+    parts, ends, start = [np.zeros((0, 4))], np.empty((len(asked), 3), dtype=np.int64), 0
+    for among, columns, row, image in by_columns(images):
+        place = np.full(len(images), -1)  # of each image among those of these columns
+        place[among] = np.arange(len(among))
+        here = np.flatnonzero(place[image_of] >= 0)
         unknown = len(columns.classes)  # the number of a class that no box here is of
         class_of = {columns.classes[number]: number for number in np.unique(columns.category[row]).tolist()}
         wanted = np.array([class_of.get(asked[number][1], unknown) for number in here.tolist()])
+        # Sorted by image, class, and last whether they are to be ignored, the boxes asked about stand side by side.
         keys = (image * (unknown + 1) + columns.category[row]) * 2 + (columns.ignore[row] > 0)
         order = np.argsort(keys, kind="stable")
-        first = (place[which[here]] * (unknown + 1) + wanted) * 2  # those to ignore have the next key
+        first = (place[image_of[here]] * (unknown + 1) + wanted) * 2
         ends[here] = start + np.searchsorted(keys[order], np.stack((first, first + 1, first + 2), axis=1))
         parts.append(columns.xyxy_px[row[order]])
         start += len(row)
-    return Held(np.concatenate(parts) if parts else np.zeros((0, 4)), ends)
+    return Held(np.concatenate(parts), ends)
 
 
 def asked_for(record: Record) -> list[Annotation]:
