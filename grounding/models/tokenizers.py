@@ -7,7 +7,9 @@ end 2. Knows nothing of prompts or images.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """A tokenizer for a tiny model, learned from texts.
 
     Any text comes back from its ids (but `▁` itself, which reads as a space, and the leading space of Llama's
-    convention). Every digit is a piece of its own.
+    convention). Every digit is a piece of its own. The same texts give the same tokenizer.
 
     Args:
         texts: what to learn pieces from.
@@ -67,14 +69,25 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     learner = Tokenizer(BPE())
     learner.normalizer = _space_marks()
     learner.pre_tokenizer = _words()
+    texts = list(texts)
+    # Left to the trainer, which of equally rare characters find no room would be chance.
+    alphabet = _alphabet(texts)[:room]
     trainer = trainers.BpeTrainer(
-        vocab_size=room, initial_alphabet=list(DIGITS + BOX_MARKS + SPACE), limit_alphabet=room, show_progress=False
+        vocab_size=room, initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
     model = json.loads(learner.to_str())["model"]
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
     vocabulary = {piece: index for index, piece in enumerate([*SPECIAL, *BYTES, *pieces])}
     return _wrap(vocabulary, [(left, right) for left, right in model["merges"]], _words())
+
+
+def _alphabet(texts: Iterable[str]) -> list[str]:
+    """What boxes are written with, then the characters of the texts, the most frequent first, ties in code order."""
+    fixed = list(DIGITS + BOX_MARKS + SPACE)
+    counts = Counter(chain.from_iterable(texts))
+    others = sorted(counts.keys() - {*fixed, " "}, key=lambda character: (-counts[character], character))
+    return fixed + others
 
 
 def _from_json(file: Path) -> PreTrainedTokenizerFast:
