@@ -44,7 +44,7 @@ class Question(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """The questions of a split, found, not found and phrases, and how many not-found ones were wanted at the ratio."""
+    """The questions of a split by (image, class), and how many not-found ones were wanted at the ratio."""
 
     questions: list[Question]
     wanted: int
@@ -65,7 +65,10 @@ def select(
         for record in records
         for place, phrase in enumerate(record.phrases)
     ]
-    return Selected([*found, *not_found.questions, *phrases], not_found.wanted), tally
+    classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    # Stable: phrases in their order, behind the classes.
+    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name) if phrases else classes
+    return Selected(questions, not_found.wanted), tally
 
 
 def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:

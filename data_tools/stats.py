@@ -24,7 +24,7 @@ from grounding.text import grid_ceiling
 
 NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
 TOKENS_PER_BOX = 16
-_GROUP = re.compile(r"\[\[.*?\]\]")
+_GROUP = re.compile(r"\[\[.*?\]\]", re.DOTALL)
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
 TOGETHER = 512  # samples that are counted at once
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
@@ -32,13 +32,13 @@ EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the hi
 
 def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos. Boxes are counted in the label: its truth may be unknown, or other."""
-    label = sample.label
-    if label.startswith("[[") and label.find("]]") == len(label) - 2:  # nothing but a group
-        return 2 + TOKENS_PER_BOX * (label.count(";") + 1)
-    between = _GROUP.split(label)
-    words, groups = "".join(between), len(between) - 1
-    boxes = label.count(";") - words.count(";") + groups
-    return 1 + TOKENS_PER_BOX * boxes + groups + _word_tokens(words)
+    before, _, rest = sample.label.partition("[[")
+    group, closed, after = rest.partition("]]")
+    if closed and "[[" not in after:  # one group, as in nearly all
+        return 2 + TOKENS_PER_BOX * (group.count(";") + 1) + _word_tokens(before + after)
+    groups = _GROUP.findall(sample.label)
+    boxes = sum(group.count(";") + 1 for group in groups)
+    return 1 + TOKENS_PER_BOX * boxes + len(groups) + _word_tokens(_GROUP.sub("", sample.label))
 
 
 @lru_cache(maxsize=1 << 12)

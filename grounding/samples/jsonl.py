@@ -151,9 +151,10 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
 def _pairs(samples: Sequence[Sample]) -> bytes:
     """Lines of pairs: the samples as they are, without the keys that say nothing."""
     lines = _encoder.encode_lines(samples)
-    # A quote inside a JSON string is escaped, so these can only be keys. Nearly all lines have both.
-    lines = lines.replace(b',"upright":false,"history":[]}', b"}")
-    return lines.replace(b',"upright":false', b"").replace(b',"history":[]}', b"}")
+    # A quote inside a JSON string is escaped, so these can only be keys.
+    if any(sample.upright or sample.history for sample in samples):
+        return lines.replace(b',"upright":false', b"").replace(b',"history":[]}', b"}")
+    return lines.replace(b',"upright":false,"history":[]}', b"}")
 
 
 def write_lines(path: Path, samples: Iterable[Sample], to_line: Callable[[Sample], Any]) -> None:

@@ -143,9 +143,8 @@ def fill_prompt(
 
 def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:
     """The label for a phrase that is there; `boxes_text` is what `write_boxes` wrote."""
-    if wording.answer == PLAIN_ANSWER:
-        return boxes_text
-    return _fill(wording.answer, phrase=phrase, boxes=boxes_text)
+    before, _, after = wording.answer.partition(PLAIN_ANSWER)
+    return f"{before.replace('{phrase}', phrase)}{boxes_text}{after.replace('{phrase}', phrase)}"
 
 
 def fill_all(wording: Wording, boxes_texts: Mapping[str, str], lang: str) -> str:
