@@ -146,9 +146,8 @@ def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
         return SPLITS[0]  # trainval where both shares are 0
     digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64 * ends[-1]
-    return SPLITS[
-        min(bisect_right(ends, place), ends.index(ends[-1]))
-    ]  # a rounded-up place stays within the last share
+    last = ends.index(ends[-1])  # a place that was rounded up stays within the last share
+    return SPLITS[min(bisect_right(ends, place), last)]
 
 
 def _torn(records: Sequence[Record]) -> list[Finding]:
