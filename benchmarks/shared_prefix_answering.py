@@ -77,7 +77,7 @@ def shared(model: CogVLMForCausalLM, prompts: Tensor, pixels: Tensor, prefix: En
         padded,
         lambda rows: row_cache([(prefilled, sizes)], padded, rows_per_prompt=rows),
         decoding=Decoding(),
-        max_new_tokens=NEW_TOKENS,
+        budgets=[NEW_TOKENS] * len(prompts),
         special_ids={"bos_token_id": 1, "pad_token_id": 0},
         given=[None] * len(prompts),
     ).tokens

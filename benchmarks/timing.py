@@ -63,11 +63,11 @@ def report(
     """Prints the table and writes `benchmarks/results/<name>.json`; returns its path."""
     table = Table(title=question)
     table.add_column("contender")
-    columns = list(next(iter(results.values())))
+    columns = list(dict.fromkeys(column for figures in results.values() for column in figures))
     for column in columns:
         table.add_column(column, justify="right")
     for contender, figures in results.items():
-        table.add_row(contender, *(f"{figures[column]:.4g}" for column in columns))
+        table.add_row(contender, *(f"{figures[column]:.4g}" if column in figures else "" for column in columns))
     Console().print(table)
     document = {
         "question": question,

@@ -24,7 +24,7 @@ from data_tools.hardness import Hardness
 from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
 from data_tools.progress import Progress, counting
-from data_tools.provenance import make_manifest, taken_of
+from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS
@@ -32,8 +32,7 @@ from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
-from data_tools.writers.findings import FINDINGS, write_findings
-from data_tools.writers.folder import Left, check_folder, replaced_folder
+from data_tools.writers.folder import Left, check_folder, check_made_alike, replaced_folder
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
@@ -73,12 +72,15 @@ def convert(
         means: what it is done with; the bytes that are written are the same.
 
     Raises:
-        InputError: a source, an option or the out folder is wrong, or nothing is left to write.
+        InputError: a source, an option or the out folder is wrong, or nothing is left to write, or the folder holds
+            another dataset that may not be overwritten.
         RunError: the folder cannot be written.
     """
     options = options or Options()
     check_options(options)
     check_folder(out, splits.SPLITS, style_named(options.style))
+    if not means.overwrite:
+        check_made_alike(out, settings_of(sources, options), {})
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 
@@ -92,6 +94,8 @@ def _convert(
     voices = {task: _voice(task, options, called) for task in shares}
 
     read = _read(sources, options, progress, means.engine)
+    if not means.overwrite:  # told before images are read, which may take hours
+        check_made_alike(out, {}, inputs_of(read, options))
     records, tally, image_root, kinds = gather(read, options.negatives_from)
     read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)
@@ -133,12 +137,8 @@ def _convert(
     if windows or not style.reads_back:
         samples = {split: list(some) for split, some in streams.items()}
         streams = {split: iter(some) for split, some in samples.items()}
-    if windows:
-        every = list(itertools.chain.from_iterable(samples.values()))
-        advance = counting("cutting tiles", len({sample.image for sample in every}), progress)
-        tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
-        image_root = out.resolve() / tiling.FOLDER
-    with replaced_folder(out, style) as folder:
+    root = out.resolve() / tiling.FOLDER if windows else image_root
+    with replaced_folder(out, style, overwrite=means.overwrite) as folder:
         for split, some in streams.items():
             folder.write(split, some)
         progress("counting and writing files", 0, None)
@@ -146,9 +146,13 @@ def _convert(
         numbers = {split: {**some.counted(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
         counts = {"images_listed": listed, "splits": numbers}
         answers = wording.answer_templates(voices, options.templates)
-        manifest = make_manifest(out, image_root, sources, options, answers, read, tally, counts)
-        folder.tell(manifest)
-    write_findings(out / FINDINGS, tally)
+        manifest = make_manifest(out, root, sources, options, answers, read, tally, counts)
+        folder.tell(manifest, tally)
+        if windows:
+            every = list(itertools.chain.from_iterable(samples.values()))
+            advance = counting("cutting tiles", len({sample.image for sample in every}), progress)
+            tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
+    remarks += [f"{name} was of the dataset that stood here before; it is removed." for name in folder.outdated]
     samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
     return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
 

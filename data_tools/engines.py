@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 
 Part = TypeVar("Part")
@@ -54,7 +55,8 @@ def engine_of(name: str, workers: int | None) -> Engine:
     """
     chosen = next((known for known in get_args(EngineName) if known == name), None)
     if chosen is None:
-        raise InputError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}", where="--engine")
+        problem = f"there is no engine {name!r}; there are {', '.join(ENGINES)}"
+        raise InputError(problem, where="--engine", fix=did_you_mean(name, ENGINES))
     if workers is not None and workers < 1:
         raise InputError(f"{workers} workers do nothing; 1 or more are needed", where="--workers")
     return Engine(chosen, min(workers or cores(), MOST))

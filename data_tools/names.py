@@ -9,7 +9,6 @@ Knows no image and no wording. A class or language that the file leaves out keep
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 
 from data_tools.entries import class_name, phrase_of
+from grounding.closest import did_you_mean
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import LANGUAGES, Lang
 
@@ -99,5 +99,5 @@ def names_in(category: str, lang: Lang, names: ClassNames) -> tuple[str, ...]:
 
 
 def _nearest(category: str, categories: Collection[str]) -> str:
-    close = difflib.get_close_matches(category, sorted(categories), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(categories)[:10])}"
+    hint = did_you_mean(category, sorted(categories))
+    return f". {hint}" if hint else f"; there are {', '.join(sorted(categories)[:10])}"

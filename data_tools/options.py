@@ -55,10 +55,12 @@ class Means:
     Attributes:
         engine: what reads several sources, and images.
         cache: folder in which looks at images are kept from one run to the next; None keeps none.
+        overwrite: another dataset that is in the folder may go.
     """
 
     engine: Engine = Engine()  # noqa: RUF009  (it is immutable)
     cache: Path | None = None
+    overwrite: bool = False
 
 
 def check_options(options: Options) -> None:

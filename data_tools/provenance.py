@@ -36,6 +36,21 @@ _ABSENCE = {
 }
 
 
+def settings_of(sources: Sequence[tuple[str | None, Path]], options: Any) -> dict[str, Any]:
+    """What the call said, JSON-ready; known before anything is read."""
+    named = [f"{split}={path}" if split else str(path) for split, path in sources]
+    return {"made_by": MADE_BY, "sources": named, **_plain(asdict(options))}
+
+
+def inputs_of(read: Sequence[Source], options: Any) -> dict[str, str]:
+    """The hash of each file that the set is made of, by path: annotations, and what the user says of wordings."""
+    told = [*options.templates.values(), *([options.names] if options.names else [])]
+    return {
+        **{path: digest for source in read for path, digest in source.inputs.items()},
+        **{str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told},
+    }
+
+
 def make_manifest(
     out: Path,
     image_root: Path,
@@ -47,11 +62,7 @@ def make_manifest(
     counts: dict[str, Any],
 ) -> Manifest:
     """All that a reader of the dataset needs to know; no clock, so that the same call writes the same bytes."""
-    inputs = {path: digest for source in read for path, digest in source.inputs.items()}
-    told = [*options.templates.values(), *([options.names] if options.names else [])]
-    inputs |= {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in told}
     totals = {name: sum(split[name] for split in counts["splits"].values()) for name in ("images", "samples")}
-    settings = {"made_by": MADE_BY, "sources": [f"{split}={path}" if split else str(path) for split, path in sources]}
     return Manifest(
         image_root=Path(os.path.relpath(image_root, out.resolve())).as_posix(),
         not_found=dict(options.not_found),
@@ -64,13 +75,13 @@ def make_manifest(
             "places": _places(tally),
         },
         refusals=tally.having("refused"),
-        settings={**settings, **_plain(asdict(options)), "taken": taken_of(read, options.negatives_from)},
+        settings={**settings_of(sources, options), "taken": taken_of(read, options.negatives_from)},
         versions={
             "grounding": __version__,
             "python": platform.python_version(),
             **{name: version(name) for name in ("msgspec", "numpy", "pillow")},
         },
-        inputs=inputs,
+        inputs=inputs_of(read, options),
     )
 
 

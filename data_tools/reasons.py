@@ -61,6 +61,9 @@ REASONS: dict[str, Rule] = {
         "mended", "annotation", "its class is worded like another one (red_car, red car): one class"
     ),
     "image_refused": Rule("refused", "annotation", "its image is refused"),
+    "class_refused": Rule(
+        "refused", "annotation", "sound by itself; its class is refused in its image, for another box or as a whole"
+    ),
     # Phrases, and prompts with their answers.
     "empty_phrase": Rule("refused", "phrase", "there are no words, or none that the caption's spans point to"),
     "phrase_without_box": Rule("refused", "phrase", "no box belongs to it; that is not said to mean absent"),

@@ -9,7 +9,7 @@ import bisect
 import itertools
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from data_tools.absence import Absent
@@ -72,10 +72,11 @@ def select(
 
 
 def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
-    """One question for each image and class of which all boxes are known; the other classes are counted."""
+    """One question for each image and class of which all boxes are known; others are counted, and their boxes."""
     questions: list[Question] = []
     findings: list[Finding] = []
     for record, asked in zip(records, classes_of([record.annotations for record in records]), strict=True):
+        left: set[str] = set()
         for category in sorted({*asked, *record.refused}):
             if category in record.refused:
                 reason = "class_incomplete"
@@ -87,7 +88,20 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
                 questions.append(Question(record, category, True))
                 continue
             findings.append(Finding(reason, record.place, f"{category} in {record.name}"))
+            if asked.get(category):
+                left.add(category)
+        if left:
+            findings += fallen_with_class(record, left)
     return questions, Tally.of(findings)
+
+
+def fallen_with_class(record: Record, classes: Set[str]) -> list[Finding]:
+    """The boxes of refused classes that could have been asked for; those to ignore are counted as such."""
+    return [
+        Finding("class_refused", annotation.place, f"{annotation.category} in {record.name}")
+        for annotation in record.annotations
+        if annotation.ignore is None and annotation.category in classes
+    ]
 
 
 def draw_absent(

@@ -9,8 +9,9 @@ import pytest
 
 from grounding.cli.finetune import command
 from grounding.models.checkpoint import config_from
-from grounding.settings import FinetuneSettings, read_architecture, read_settings
+from grounding.settings import FinetuneSettings, read_architecture, read_settings, without_effect
 
+POCKET = Path(__file__).resolve().parent.parent / "grounding" / "pocket"
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 
 
@@ -40,6 +41,12 @@ def test_the_three_purposes_are_there() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_it_loads_with_and_without_the_words_of_its_command(path: Path) -> None:
     assert read_settings(path) == settings_of(path)
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, *POCKET.glob("lora.yaml")], ids=lambda path: path.stem)
+def test_all_that_it_says_has_an_effect(path: Path) -> None:
+    settings = read_settings(path, ["data.train=t.jsonl", "data.val=v.jsonl", "output=o"])
+    assert not list(without_effect(settings))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -50,7 +50,7 @@ def test_the_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for command in BLOCKS["bash"].splitlines():
         result = CliRunner().invoke(group, command.split()[1:], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        folder = tmp_path / "data" / "cells"
+        folder = tmp_path / command.split()[-1]
         filled = [path for path in (folder / f"{split}.jsonl" for split in SPLITS) if path.stat().st_size]
         samples = [sample for path in filled for sample in read_dataset(path).samples]
         made.append((samples, read_manifest(folder / "manifest.json").refusals))

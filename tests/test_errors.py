@@ -30,5 +30,22 @@ def test_many_problems_are_cut_but_counted() -> None:
     assert len(error.problems) == 25
 
 
+def test_what_is_wrong_in_many_places_is_told_once_with_the_first_of_them() -> None:
+    lacking = [InputError("there is no such file.", where=f"line {number}", fix="Name one.") for number in range(30)]
+    broken = [f"broken {number}" for number in range(25)]
+    error = ManyErrors("files", [*lacking[:29], *broken, lacking[29], "twice", "twice"])
+    lines = str(error).splitlines()
+    assert lines[0] == "files (57 problems)" and len(lines) == 22
+    assert lines[1] == "  - 30 times: there is no such file. Name one. (line 0; line 1; line 2; ...)"
+    assert lines[2] == "  - broken 0" and lines[-1] == "  ... and 8 more"
+    assert len(error.problems) == 57 and error.problems[1] == "line 1: there is no such file. Name one."
+    assert "  - 2 times: twice" in str(ManyErrors("words", ["twice", "twice"]))
+
+
+def test_two_faults_of_one_place_name_it_once() -> None:
+    same = [InputError("has no name", where="line 3")] * 2
+    assert "  - 2 times: has no name (line 3)" in str(ManyErrors("lines", same))
+
+
 def test_a_failed_run_is_no_wrong_call() -> None:
     assert RunError("out of memory").exit_status == 1

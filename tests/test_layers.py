@@ -16,12 +16,13 @@ SOURCES = sorted([*ROOT.glob("grounding/**/*.py"), *ROOT.glob("data_tools/**/*.p
 # What each room may import of the project besides itself (design: imports only point down).
 ALLOWED: dict[str, set[str]] = {
     "grounding.errors": set(),
+    "grounding.closest": set(),
     "grounding.processes": set(),
     "grounding.progress": {"grounding.processes"},
     "grounding.geometry": {"grounding.errors"},
     "grounding.samples": {"grounding.errors", "grounding.geometry"},
-    "grounding.settings": {"grounding.errors"},
-    "grounding.text": {"grounding.errors", "grounding.geometry"},
+    "grounding.settings": {"grounding.closest", "grounding.errors"},
+    "grounding.text": {"grounding.closest", "grounding.errors", "grounding.geometry"},
     # What holds between a sample and its label, for whoever trains on it or judges it.
     "grounding.labels": {"grounding.samples", "grounding.text"},
     "grounding.models": {"grounding.errors", "grounding.processes"},
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     # One look for the pages of all rooms: it knows samples only to draw them.
     "grounding.page": {"grounding.errors", "grounding.samples"},
     "grounding.evaluation": {
+        "grounding.closest",
         "grounding.errors",
         "grounding.geometry",
         "grounding.samples",
@@ -51,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     # `labels` and `page` for looking at a finished dataset: the same judgement and the same look as everywhere.
     "data_tools": {
+        "grounding.closest",
         "grounding.errors",
         "grounding.geometry",
         "grounding.samples",

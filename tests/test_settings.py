@@ -20,6 +20,7 @@ from grounding.settings import (
     read_settings,
     settings_yaml,
     template_settings,
+    without_effect,
 )
 from grounding.settings.places import say_pydantic_error
 
@@ -166,6 +167,29 @@ def test_contradictions(tmp_path: Path, text: str, says: str) -> None:
     base = {"output": "output: x", "model": "model: {path: m}", "data": "data: {train: a.jsonl}"} | {section: text}
     with pytest.raises(ManyErrors, match=says):
         read_settings(write(tmp_path, "\n".join(base.values())))
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [
+        ([], []),
+        (["evaluation.max_new_tokens=900"], ["evaluation.max_new_tokens"]),
+        (["data.val=b.jsonl", "evaluation.max_new_tokens=900", "evaluation.batch=2"], []),
+        (
+            ["data.val=b.jsonl", "evaluation.samples=0", "evaluation.max_new_tokens=900"],
+            ["evaluation.max_new_tokens"],
+        ),
+        (["evaluation.max_new_tokens=256", "evaluation.batch=4", "training.epochs=3", "training.max_steps=9"], []),
+        (["evaluation.batch=2", "evaluation.pictures=3"], ["evaluation.batch", "evaluation.pictures"]),
+        (["data.val=b.jsonl", "evaluation.pictures=3"], ["evaluation.pictures"]),
+        (["data.val=b.jsonl", "evaluation.pictures=3", "training.report_to=[wandb]"], []),
+        (["training.pack=false", "training.pack_tokens=900"], ["training.pack_tokens"]),
+        (["training.max_steps=9", "training.epochs=7"], ["training.epochs"]),
+    ],
+)
+def test_what_nothing_reads_is_told(tmp_path: Path, words: list[str], unread: list[str]) -> None:
+    told = dict(without_effect(read_settings(write(tmp_path, GOOD), words)))
+    assert list(told) == unread and all(told.values())
 
 
 def test_overrides_are_yaml_and_reach_into_lists(tmp_path: Path) -> None:

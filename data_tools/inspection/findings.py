@@ -11,8 +11,9 @@ import numpy as np
 
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
-from data_tools.inspection.remarks import Level, Remark, counted, remark, share
+from data_tools.inspection.remarks import Level, Remark, remark, share
 from data_tools.inspection.table import DOUBLE, Ints, Table
+from data_tools.inspection.words import Words, say
 from data_tools.reasons import REASONS
 from data_tools.stats import BUDGET, NO_CLASS
 from grounding.samples import LANGUAGES
@@ -33,12 +34,12 @@ REFUSED = 0.02  # share of the annotations
 Numbers = Mapping[str, Any]
 
 
-def data_findings(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
+def data_findings(opened: Opened, table: Table, numbers: Numbers, words: Words) -> Iterator[Remark]:
     """Everything that can be told without looking at an image."""
     yield from _splits(opened, table, numbers)
     yield from _classes(table, numbers)
     yield from _class_names(numbers["classes"])
-    yield from _absence(table, numbers)
+    yield from _absence(table, numbers, words)
     yield from _boxes(table)
     yield from _doubles(table)
     yield from _labels(table)
@@ -47,11 +48,10 @@ def data_findings(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Re
 
 def _splits(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
     for name in opened.empty:
-        yield Remark("empty_split", "fault" if name == TRAIN else "warning", f"{name} has no sample.", 1, (name,))
+        yield Remark("empty_split", "fault" if name == TRAIN else "warning", 1, (name,), {"split": name})
     for name in table.splits:
         if name != TRAIN and (n := numbers["splits"][name]["samples"]) < FEW_SAMPLES and len(table.splits) > 1:
-            text = f"{name} has {counted(n, 'sample')} only: what is measured on it will have wide intervals."
-            yield Remark("small_split", "note", text, n)
+            yield Remark("small_split", "note", n, values={"split": name})
 
 
 def _classes(table: Table, numbers: Numbers) -> Iterator[Remark]:
@@ -60,24 +60,21 @@ def _classes(table: Table, numbers: Numbers) -> Iterator[Remark]:
         trained = {name: entry["boxes"][TRAIN] for name, entry in classes.items() if sum(entry["boxes"].values())}
         unseen = [name for name, n in trained.items() if not n]
         if unseen:
-            text = f"{counted(len(unseen), 'class', 'classes')} without a box in train, but with some in another split"
-            yield remark("class_not_in_train", "warning", f"{text}: what is never shown is not learned.", unseen)
+            yield remark("class_not_in_train", "warning", unseen)
         few = [f"{name} ({n})" for name, n in trained.items() if 0 < n < FEW_BOXES]
         if few:
-            text = f"{counted(len(few), 'class', 'classes')} with fewer than {FEW_BOXES} boxes in train."
-            yield remark("class_rare", "warning", f"{text} More images of them help more than anything else.", few)
+            yield remark("class_rare", "warning", few, few=FEW_BOXES)
         for split in (name for name in table.splits if name != TRAIN):
             unmeasured = [
                 name for name, entry in classes.items() if entry["boxes"][TRAIN] and not entry["boxes"][split]
             ]
             if unmeasured:
-                text = f"{counted(len(unmeasured), 'class', 'classes')} of train without a box in {split}"
-                yield remark("class_not_measured", "note", f"{text}: nothing is measured of them there.", unmeasured)
+                yield remark("class_not_measured", "note", unmeasured, split=split)
     boxes = {name: sum(entry["boxes"].values()) for name, entry in classes.items() if sum(entry["boxes"].values())}
     if boxes and max(boxes.values()) >= UNEVEN * min(boxes.values()):
         most, least = (pick(boxes, key=lambda name: boxes[name]) for pick in (max, min))
-        text = f"{most} has {counted(boxes[most], 'box', 'boxes')}, {least} {boxes[least]:,}"
-        yield Remark("classes_uneven", "note", f"{text}. `convert --balance` thins frequent classes.", len(boxes))
+        told = {"most": most, "boxes": boxes[most], "least": least, "few": boxes[least]}
+        yield Remark("classes_uneven", "note", len(boxes), values=told)
 
 
 def _class_names(classes: Iterable[str]) -> Iterator[Remark]:
@@ -90,44 +87,37 @@ def _class_names(classes: Iterable[str]) -> Iterator[Remark]:
         alike[kept] += alike.pop(f"{kept}s")
     variants = [" = ".join(sorted(names)) for kept, names in alike.items() if len(names) > 1 and kept]
     if variants:
-        text = f"{counted(len(variants), 'class')} under several spellings" if len(variants) == 1 else (
-            f"{len(variants):,} classes under several spellings each"
-        )  # fmt: skip
-        yield remark("class_name_variants", "warning", f"{text}: objects of the one are called absent for the other.",
-                     variants)  # fmt: skip
+        yield remark("class_name_variants", "warning", variants)
 
 
-def _absence(table: Table, numbers: Numbers) -> Iterator[Remark]:
+def _absence(table: Table, numbers: Numbers, words: Words) -> Iterator[Remark]:
     found, absent = int((table.count > 0).sum()), int((table.count == 0).sum())
     asked = found + absent
     if not asked:
         return
     classes = numbers["classes"]
     if not absent and len(classes) == 1:
-        text = "One class, and no image without it: the model learns to find it everywhere. Add images without it."
-        yield Remark("no_absence", "warning", text, 0)
+        yield Remark("no_absence", "warning", 0)
         return
-    text = f"{share(absent, asked)} of the {asked:,} samples that ask for boxes are not found"
+    told = {"share": share(absent, asked), "asked": asked}
     if absent < FEW_ABSENT * asked:
-        text += ": little to learn absence from."
-        yield Remark("little_absence", "warning", text, absent)
+        yield Remark("little_absence", "warning", absent, values=told)
     elif absent > MANY_ABSENT * asked:
-        text += ": the model may learn to deny what is there."
-        yield Remark("much_absence", "warning", text, absent)
-    yield from _one_answer(classes)
+        yield Remark("much_absence", "warning", absent, values=told)
+    yield from _one_answer(classes, words)
 
 
-def _one_answer(classes: Numbers) -> Iterator[Remark]:
+def _one_answer(classes: Numbers, words: Words) -> Iterator[Remark]:
     """Classes that are nearly always there, or nearly never, where there are several to tell apart."""
     leaning = []
     for name, entry in classes.items():
         found, absent = (sum(entry[key].values()) for key in ("found", "not_found"))
         if len(classes) > 1 and found + absent >= ONE_ANSWER and min(found, absent) < FEW_ABSENT * (found + absent):
-            most = "found" if found > absent else "not found"
-            leaning.append(f"{name} ({most} in {max(found, absent)} of {found + absent})")
+            most = words["examples"]["found" if found > absent else "not_found"]
+            told = {"name": name, "found": most, "n": max(found, absent), "all": found + absent}
+            leaning.append(say(words, "examples", "answer", **told))
     if leaning:
-        text = f"{counted(len(leaning), 'class has', 'classes have')} nearly one answer only: the name alone tells it."
-        yield remark("class_one_answer", "note", text, leaning)
+        yield remark("class_one_answer", "note", leaning)
 
 
 def _boxes(table: Table) -> Iterator[Remark]:
@@ -135,30 +125,22 @@ def _boxes(table: Table) -> Iterator[Remark]:
     small = np.flatnonzero(table.object_cells < SMALL)
     if len(small):
         ceiling = table.object_ceiling[small].mean()
-        text = (
-            f"{counted(len(small), 'box', 'boxes')} ({share(len(small), total)}) under {SMALL} cells of the grid on "
-            f"the shorter side: there a perfect answer reaches an IoU of {ceiling:.2f} on average. "
-            "`convert --tiles` cuts images so that they become larger."
-        )
+        told = {"share": share(len(small), total), "cells": SMALL, "ceiling": ceiling}
         level: Level = "warning" if len(small) >= MANY_SMALL * total else "note"
-        yield Remark("small_boxes", level, text, len(small), _commonest(table, small))
+        yield Remark("small_boxes", level, len(small), _commonest(table, small), told)
     sides = table.object_part[:, 2:] - table.object_part[:, :2]
     whole = np.flatnonzero(sides.prod(axis=1) >= WHOLE)
     if len(whole):
-        text = f"{counted(len(whole), 'box', 'boxes')} over {WHOLE:.0%} of the image: is that an object?"
-        yield Remark("whole_image_boxes", "note", text, len(whole), _commonest(table, whole))
+        told = {"share": f"{WHOLE:.0%}"}
+        yield Remark("whole_image_boxes", "note", len(whole), _commonest(table, whole), told)
     px = table.box[table.object]
     width, height = px[:, 2] - px[:, 0], px[:, 3] - px[:, 1]
     long = np.flatnonzero(np.maximum(width, height) >= LONG * np.minimum(width, height))
     if len(long):
-        text = f"{counted(len(long), 'box', 'boxes')} at least {LONG} times as long as wide, or as wide as high."
-        yield Remark("long_boxes", "note", text, len(long), _commonest(table, long))
+        yield Remark("long_boxes", "note", len(long), _commonest(table, long), {"times": LONG})
     over = [table.pictures[at].name for at in np.unique(table.picture[table.count > CROWDED]).tolist()]
     if over:
-        text = (
-            f"{counted(int((table.count > CROWDED).sum()), 'sample')} with more than {CROWDED} boxes: `benchmark` and "
-        )
-        yield remark("crowded", "note", f"{text}`predict` need a larger --max-boxes for them.", over)
+        yield remark("crowded", "note", over, n=int((table.count > CROWDED).sum()), boxes=CROWDED)
 
 
 def _commonest(table: Table, objects: Ints) -> tuple[str, ...]:
@@ -171,23 +153,19 @@ def _commonest(table: Table, objects: Ints) -> tuple[str, ...]:
 def _doubles(table: Table) -> Iterator[Remark]:
     names = [table.pictures[at].name for at in np.unique(table.picture[table.doubled]).tolist()]
     if names:
-        text = f"{counted(len(names), 'image')} with two boxes of a class on each other (IoU {DOUBLE} or more)"
-        yield remark("double_boxes", "warning", f"{text}: one object marked twice?", names)
+        yield remark("double_boxes", "warning", names, iou=DOUBLE)
 
 
 def _labels(table: Table) -> Iterator[Remark]:
     over = int((table.tokens > BUDGET).sum())
     if over:
-        text = (
-            f"{counted(over, 'label')} of more than {BUDGET:,} tokens (estimated), the longest {table.tokens.max():,}: "
-            "`finetune` refuses them. Raise data.max_label_tokens, or `convert --max-answer-tokens`, --tiles."
-        )
-        yield Remark("long_labels", "warning", text, over)
+        told = {"budget": BUDGET, "longest": int(table.tokens.max())}
+        yield Remark("long_labels", "warning", over, values=told)
     if len(np.unique(table.lang)) > 1:
         rare = [(int((table.lang == at).sum()), lang) for at, lang in enumerate(LANGUAGES) if (table.lang == at).any()]
         n, lang = min(rare)
         if n < FEW_ABSENT * len(table.lang):
-            yield Remark("rare_language", "note", f"{share(n, len(table.lang))} of the samples are {lang}.", n)
+            yield Remark("rare_language", "note", n, values={"share": share(n, len(table.lang)), "lang": lang})
 
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
@@ -203,5 +181,4 @@ def _refusals(opened: Opened) -> Iterator[Remark]:
     total = sum(refused.values())
     if total > REFUSED * (kept + total):
         most = sorted(refused.items(), key=lambda item: -item[1])
-        text = f"{counted(total, 'annotation or image', 'annotations and images')} refused when the data was converted."
-        yield Remark("refused", "warning", text, total, tuple(f"{reason} ({n:,})" for reason, n in most[:5]))
+        yield Remark("refused", "warning", total, tuple(f"{reason} ({n:,})" for reason, n in most[:5]))

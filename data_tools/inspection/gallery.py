@@ -21,16 +21,7 @@ from grounding.samples import Sample
 
 OF_A_KIND = 12  # samples of one kind that are shown
 OF_A_CLASS = 4
-KINDS = {
-    "small": "smallest boxes",
-    "crowded": "most boxes",
-    "long": "longest shapes",
-    "whole": "boxes over nearly all of the image",
-    "double": "two boxes on each other",
-    "ignored": "with ignored areas",
-    "absent": "not found",
-    "words": "answered in words",
-}
+KINDS = ("small", "crowded", "long", "whole", "double", "ignored", "absent", "words")
 OF_CLASS = "class: "  # begins the kind of a sample that is shown for its class
 
 

@@ -13,16 +13,15 @@ from itertools import combinations
 from data_tools.inspection.leaks import Files, across, in_several_splits, same_bytes, torn_groups
 from data_tools.inspection.likeness import Alike
 from data_tools.inspection.pictures import FAULTS, Look
-from data_tools.inspection.remarks import Remark, counted, remark
+from data_tools.inspection.remarks import Remark, remark
 
 
 def fault_findings(looks: Sequence[Look]) -> Iterator[Remark]:
     """Images that are missing, broken, or of another size."""
-    for fault, meaning in FAULTS.items():
+    for fault in FAULTS:
         words = [look.words for look in looks if look.fault == fault]
         if words:
-            verb = "is" if len(words) == 1 else "are"
-            yield remark(f"image_{fault}", "fault", f"{counted(len(words), 'image')} {verb} {meaning}.", words)
+            yield remark(f"image_{fault}", "fault", words)
 
 
 def leak_findings(files: Files, splits: Sequence[str], group: re.Pattern[str] | None) -> Iterator[Remark]:
@@ -34,22 +33,19 @@ def leak_findings(files: Files, splits: Sequence[str], group: re.Pattern[str] | 
 
     shared = in_several_splits(files)
     if shared:
-        text = f"{counted(len(shared), 'image')} in two splits: what was trained on measures nothing."
-        yield remark("leak_file", "fault", text, [told([at]) for at in shared])
+        yield remark("leak_file", "fault", [told([at]) for at in shared])
     copies = same_bytes(files)
     torn = [members for members in copies if across(files, members)]
     if torn:
-        text = f"{counted(len(torn), 'image')} in two splits under different names, byte for byte the same."
-        yield remark("leak_bytes", "fault", text, [told(members) for members in torn])
+        yield remark("leak_bytes", "fault", [told(members) for members in torn])
     within = [members for members in copies if not across(files, members)]
     if within:
-        text = f"{counted(len(within), 'image')} several times in one split under different names: they count double."
-        yield remark("copies", "note", text, [told(members) for members in within])
+        yield remark("copies", "note", [told(members) for members in within])
     if group is not None:
         groups = torn_groups(files, group)
         if groups:
-            text = f"{counted(len(groups), 'group')} of --group-by {group.pattern!r} in two splits."
-            yield remark("leak_group", "fault", text, [told(members[:4]) for members in groups])
+            told_groups = [told(members[:4]) for members in groups]
+            yield remark("leak_group", "fault", told_groups, pattern=repr(group.pattern))
 
 
 def likeness_findings(alike: Alike, splits: Sequence[str]) -> Iterator[Remark]:
@@ -58,12 +54,7 @@ def likeness_findings(alike: Alike, splits: Sequence[str]) -> Iterator[Remark]:
     total = Counter(split for splits_of in alike.files.splits for split in splits_of)
     for also, of in combinations(range(len(splits)), 2):  # train first: what is measured looks like what is trained
         if len(found := alike.across(of, also)):
-            text = (
-                f"{len(found):,} of {counted(total[of], 'image')} of {splits[of]} look like one of {splits[also]}: "
-                "shots of one scene, frames of one video, or copies. `convert --group-by` keeps such together."
-            )
-            yield remark("leak_looks", "warning", text, [names[at] for at in found.tolist()])
+            like = [names[at] for at in found.tolist()]
+            yield remark("leak_looks", "warning", like, all=total[of], of=splits[of], also=splits[also])
     if alike.total:
-        pairs = counted(alike.total, "pair of files looks", "pairs of files look")
-        text = f"{pairs} alike, whatever split they are in."
-        yield Remark("look_alikes", "note", text, alike.total)
+        yield Remark("look_alikes", "note", alike.total)

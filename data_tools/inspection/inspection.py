@@ -19,6 +19,7 @@ from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import FAULTS, look_at_all
 from data_tools.inspection.remarks import plain, worst_first
 from data_tools.inspection.table import Table, make_table
+from data_tools.inspection.words import Words, words_in
 from data_tools.progress import Progress, counting
 from data_tools.reasons import REASONS
 from grounding import __version__
@@ -43,12 +44,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found: `report` as JSON has it; `cards` and `pairs` with their thumbnails, for the page."""
+    """What was found: `report` as JSON has it; `cards` and `pairs` with their thumbnails, and `lang`, for the page."""
 
     report: Mapping[str, Any]
     cards: Sequence[Card] = ()
     pairs: Sequence[Pair] = ()
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
+    lang: str = "en"
 
 
 def inspect(
@@ -60,6 +62,7 @@ def inspect(
     seed: int = 0,
     group_by: str | None = None,
     follow_links: bool = False,
+    lang: str = "en",
     progress: Progress = lambda *_: None,
 ) -> Inspection:
     """Looks at a dataset.
@@ -70,13 +73,16 @@ def inspect(
         check_images: read every image: is it there, whole, and what looks like it?
         cards: samples drawn, at most `MOST_CARDS`; none are drawn, and no image opened for them, where it is 0.
         seed: of the draw.
+        lang: of the words, one of `samples.LANGUAGES`.
         group_by: what this regular expression captures of image names must not be in two splits; else as converted.
 
     Raises:
-        InputError: there is no dataset, the expression is none, or a line of it cannot be read.
+        InputError: there is no dataset, the expression is none, a line of it cannot be read, or the language has no
+            words.
     """
     if not 0 <= cards <= MOST_CARDS:
         raise InputError(f"{cards} pictures do not fit into a page; 0 to {MOST_CARDS} do", where="--cards")
+    words = words_in(lang)
     opened = open_splits(path, images)
     group = group_pattern(group_by or opened.group_by)
     table = make_table(opened.splits, counting("reading samples", _samples(opened), progress))
@@ -90,13 +96,13 @@ def inspect(
         *fault_findings(looks),
         *leak_findings(files, table.splits, group),
         *likeness_findings(likeness, table.splits),
-        *data_findings(opened, table, numbers),
+        *data_findings(opened, table, numbers, words),
     ]
     places = _closest(files, likeness)
     pairs = [_pair(files, table, *pair) for pair in places]
     report = {
         "dataset": _about(opened, table),
-        "findings": plain(worst_first(remarks)),
+        "findings": plain(worst_first(remarks), words),
         **numbers,
         "images": {
             "files": len(files.pictures),
@@ -105,7 +111,7 @@ def inspect(
             "alike": likeness.total,
             "closest": [{"images": pair.images, "splits": pair.splits, "bits": pair.bits} for pair in pairs],
         },
-        "annotations": _annotations(opened.conversion),
+        "annotations": _annotations(opened.conversion, words),
         "versions": {
             "grounding": __version__,
             "python": platform.python_version(),
@@ -113,7 +119,7 @@ def inspect(
         },
     }
     if not cards:
-        return Inspection(report)
+        return Inspection(report, lang=lang)
     thumbnails = Thumbnails()
     advance = counting("drawing samples", cards, progress)
     shown = make_cards(
@@ -127,7 +133,7 @@ def inspect(
     drawn = [
         replace(pair, pictures=(key(one), key(other))) for pair, (one, other, _) in zip(pairs, places, strict=True)
     ]
-    return Inspection(report, shown, drawn, thumbnails)
+    return Inspection(report, shown, drawn, thumbnails, lang)
 
 
 def _samples(opened: Opened) -> int:
@@ -151,7 +157,7 @@ def _about(opened: Opened, table: Table) -> dict[str, Any]:
     }
 
 
-def _annotations(manifest: Manifest | None) -> list[dict[str, Any]]:
+def _annotations(manifest: Manifest | None, words: Words) -> list[dict[str, Any]]:
     """What convert refused, mended and kept with a word: reason, number, rule and first places, as it counted them."""
     if manifest is None:
         return []
@@ -170,7 +176,7 @@ def _annotations(manifest: Manifest | None) -> list[dict[str, Any]]:
                     "reason": reason,
                     "n": n,
                     "unit": rule.unit if rule else None,
-                    "meaning": rule.meaning if rule else None,
+                    "meaning": words["rules"][reason] if rule else None,
                     "places": counts.get("places", {}).get(reason, []),
                 }
             )

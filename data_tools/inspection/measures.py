@@ -30,7 +30,7 @@ def measure(table: Table) -> dict[str, Any]:
 
 
 def _splits(table: Table) -> dict[str, dict[str, Any]]:
-    """For each split what it holds; boxes are objects, each counted once however many prompts ask for it."""
+    """For each split what it holds; `boxes` are objects, each counted once however many prompts ask for it."""
     numbers = {}
     for place, name in enumerate(table.splits):
         inside, objects = table.split == place, table.object_split == place
@@ -42,6 +42,7 @@ def _splits(table: Table) -> dict[str, dict[str, Any]]:
             "found": int((count > 0).sum()),
             "not_found": int((count == 0).sum()),
             "asks_no_box": int((count == ASKS_NO_BOX).sum()),
+            "boxes_in_answers": int(count[count > 0].sum()),
             "boxes": int(objects.sum()),
             "label_tokens": {
                 "mean": float(tokens.mean()),

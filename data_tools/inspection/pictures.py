@@ -21,11 +21,8 @@ from grounding.errors import InputError
 from grounding.samples import image_size, resolve_image, small_grey
 
 Fault = Literal["missing", "unreadable", "other_size"]
-FAULTS: dict[Fault, str] = {
-    "missing": "not there, or outside the image root",
-    "unreadable": "broken, or of no format that is known",
-    "other_size": "of another size than its samples say",
-}
+FAULTS: tuple[Fault, ...] = ("missing", "unreadable", "other_size")
+"""Not there, or outside the image root; broken, or of no format that is known; of another size than its samples say."""
 _AT_ONCE = 1024  # images handed to the threads at a time
 
 

@@ -5,50 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
 from data_tools.inspection.measures import SMALL
+from data_tools.inspection.words import Words, say
 from grounding.page.plots import ACCENT, BAD, MUTED, SECOND, empty_plot, svg
 
 
-def size_plot(spread: Mapping[str, Any]) -> Markup:
+def size_plot(spread: Mapping[str, Any], words: Words) -> Markup:
     """Boxes by the shorter of their sides; those that the grid itself costs much stand out."""
     colours = [BAD if edge <= SMALL else ACCENT for edge in spread["edges"]] + [ACCENT]
-    return _bars(spread, _edges([f"{edge:g}" for edge in spread["edges"]]), "shorter side, cells of the grid", "boxes",
-                 colours)  # fmt: skip
+    return _bars(spread, _edges([f"{edge:g}" for edge in spread["edges"]]), words, "size", colours)
 
 
-def shape_plot(spread: Mapping[str, Any]) -> Markup:
+def shape_plot(spread: Mapping[str, Any], words: Words) -> Markup:
     """Boxes by width to height."""
-    return _bars(spread, _edges(list(map(_ratio, spread["edges"]))), "width to height", "boxes")
+    return _bars(spread, _edges(list(map(_ratio, spread["edges"]))), words, "shape")
 
 
-def number_plot(spread: Mapping[str, Any]) -> Markup:
+def number_plot(spread: Mapping[str, Any], words: Words) -> Markup:
     """Samples by their boxes; absent things apart."""
     colours = [SECOND] + [ACCENT] * len(spread["edges"])
-    return _bars(spread, _ranges(spread["edges"], 0), "boxes of a sample", "samples", colours)
+    return _bars(spread, _ranges(spread["edges"], 0), words, "number", colours)
 
 
-def token_plot(spread: Mapping[str, Any]) -> Markup:
+def token_plot(spread: Mapping[str, Any], words: Words) -> Markup:
     """Labels by their tokens; those over the budget stand out."""
     colours = [ACCENT] * len(spread["edges"]) + [BAD]
-    return _bars(spread, _ranges(spread["edges"], 1), "tokens of a label (estimated)", "labels", colours)
+    return _bars(spread, _ranges(spread["edges"], 1), words, "tokens", colours)
 
 
 def _bars(
-    spread: Mapping[str, Any], ticks: Mapping[float, str], along: str, up: str, colours: Sequence[str] | None = None
+    spread: Mapping[str, Any], ticks: Mapping[float, str], words: Words, name: str, colours: Sequence[str] | None = None
 ) -> Markup:
-    """A bar for each count; `ticks` are words by the place along the axis, the first bar standing at 0."""
+    """A bar for each count; `ticks` are words by the place along the axis, the first bar standing at 0.
+
+    `name` is that of the plot among the words, which has its heading and what its axes show.
+    """
     figure, axes = empty_plot()
     counts = spread["counts"]
-    drawn = axes.bar(range(len(counts)), counts, width=0.84, color=colours or ACCENT)
-    axes.bar_label(drawn, [f"{n:,}" if n else "" for n in counts], color=MUTED, fontsize=7.5, padding=1)
+    bars = axes.bar(range(len(counts)), counts, width=0.84, color=colours or ACCENT)
+    axes.bar_label(bars, [f"{n:,}" if n else "" for n in counts], color=MUTED, fontsize=7.5, padding=1)
     axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
-    axes.set_xlabel(along)
-    axes.set_ylabel(up)
+    axes.set_xlabel("{along}")
+    axes.set_ylabel("{up}")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    return svg(figure, f"{up} by {along}")
+    drawn = str(svg(figure, "{label}"))
+    _, along, up = words["plots"][name]
+    said = {"label": say(words, "plots", "label", up=up, along=along), "along": along, "up": up}
+    for place, word in said.items():  # last, since the library need not have their glyphs
+        drawn = drawn.replace(f"{{{place}}}", str(escape(word)))
+    return Markup(drawn)
 
 
 def _edges(words: Sequence[str]) -> dict[float, str]:

@@ -1,9 +1,14 @@
-"""A remark: something about a dataset that is worth a word, how bad it is, and a few examples. Knows no dataset."""
+"""A remark: something about a dataset that is worth a word, how bad it is, and a few examples. Knows no dataset.
+
+What it says stands in the words of each language.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
+
+from data_tools.inspection.words import Words, say
 
 Level = Literal["fault", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("fault", "warning", "note")
@@ -15,23 +20,23 @@ class Remark(NamedTuple):
     """One thing found.
 
     Attributes:
-        name: short and fixed, for programs.
+        name: short and fixed, for programs; also the name of its sentence among the words of a language.
         level: how bad it is.
-        text: one or two sentences: what was found, and what it means or what to do.
         n: how many things it is about.
         examples: the first few of them.
+        values: what else its sentence tells.
     """
 
     name: str
     level: Level
-    text: str
     n: int
     examples: tuple[str, ...] = ()
+    values: Mapping[str, Any] = {}
 
 
-def remark(name: str, level: Level, text: str, found: Sequence[object]) -> Remark:
+def remark(name: str, level: Level, found: Sequence[object], **values: Any) -> Remark:
     """A remark about the things found, with the first few as examples."""
-    return Remark(name, level, text, len(found), tuple(str(one) for one in found[:EXAMPLES]))
+    return Remark(name, level, len(found), tuple(str(one) for one in found[:EXAMPLES]), values)
 
 
 def is_cut(finding: Mapping[str, Any]) -> bool:
@@ -44,14 +49,18 @@ def worst_first(remarks: Sequence[Remark]) -> list[Remark]:
     return sorted(remarks, key=lambda one: LEVELS.index(one.level))
 
 
-def plain(remarks: Sequence[Remark]) -> list[dict[str, Any]]:
-    """As JSON has them."""
-    return [{**one._asdict(), "examples": list(one.examples)} for one in remarks]
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 image`, `1,234 images`; `many` where the plural is not `one` with an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def plain(remarks: Sequence[Remark], words: Words) -> list[dict[str, Any]]:
+    """As JSON has them: `text` is one or two sentences, what was found and what it means or what to do."""
+    return [
+        {
+            "name": one.name,
+            "level": one.level,
+            "text": say(words, "findings", one.name, **{"n": one.n, **one.values}),
+            "n": one.n,
+            "examples": list(one.examples),
+        }
+        for one in remarks
+    ]
 
 
 def share(part: int, whole: int) -> str:

@@ -30,6 +30,7 @@ from data_tools.readers.visual_genome import open_visual_genome
 from data_tools.readers.voc import open_voc
 from data_tools.readers.yolo import open_yolo
 from data_tools.records import Reader, Source
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 
 GROUP = "grounding.readers"
@@ -98,7 +99,8 @@ def _format_of(name: str) -> Format:
         return OWN[name]
     if name not in _brought():
         allowed = ", ".join([*formats(), AUTO, f"{PREFIX}NAME"])
-        raise InputError(f"no reader for the format {name!r}; there are: {allowed}", where="--format")
+        problem = f"no reader for the format {name!r}; there are: {allowed}"
+        raise InputError(problem, where="--format", fix=did_you_mean(name, formats()))
     try:
         brought = _brought()[name].load()
     except (ImportError, AttributeError) as error:

@@ -78,6 +78,7 @@ def records_of(samples: Iterable[Sample], file: str) -> tuple[list[Record], Tall
         if name is None:
             reason = "text_only" if sample.image is None else "bad_file_name"
             findings.append(Finding(reason, file, f"{sample.id}: {sample.image}"))
+            findings += [Finding("image_refused", file, sample.id)] if sample.image is not None else []
             continue
         size_wh = (sample.width, sample.height) if sample.width and sample.height else None
         groups.setdefault((name, size_wh), []).append(sample)

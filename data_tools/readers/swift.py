@@ -121,32 +121,41 @@ def _record(line: Line | None, place: str, root: Path, frame: str, findings: lis
     if line is None or not isinstance(line.messages, list):
         findings.append(Finding("malformed_line", place))
         return None
+    answers = [f"{place}#{number}" for number in range(1, 1 + sum(map(_is_answer, line.messages)))]
+    fallen = [Finding("image_refused", answer) for answer in answers]
     stated = _image_of(line)
+    if stated is None and not line.images:
+        findings += [Finding("text_only", answer) for answer in answers]
+        return None
     if stated is None:
-        findings.append(Finding("several_images" if line.images else "text_only", place, repr(line.images)[:80]))
+        findings += [Finding("several_images", place, repr(line.images)[:80]), *fallen]
         return None
     name = relative_name(stated, root)
     if name is None:
-        findings.append(Finding("bad_file_name", place, f"{stated!r} is not below {root}"))
+        findings += [Finding("bad_file_name", place, f"{stated!r} is not below {root}"), *fallen]
         return None
     try:
         truth = _truth(line.truth)
         header = _size_of(truth, root, name, frame)
         if header.size_wh is None:
-            findings.append(Finding(header.fault or "missing_image", place, header.found))
+            findings += [Finding(header.fault or "missing_image", place, header.found), *fallen]
             return None
         objects = _objects(line.objects, header.size_wh, place, findings)
         samples = tuple(_samples(line.messages, objects, header.size_wh, place, name, findings))
         if truth is not None:
             samples = (_with_truth(samples[-1], truth),)
     except _Unwritable as error:
-        findings += [Finding("unwritable_box", place, str(error))]
+        findings += [Finding("unwritable_box", answer, str(error)) for answer in answers]
         return None
     except (LookupError, ValueError) as error:
-        findings.append(Finding("malformed_sample", place, str(error)))
+        findings += [Finding("malformed_sample", answer, str(error)) for answer in answers or [place]]
         return None
     upright = truth is not None and truth.upright
     return Record(name=name, size_wh=header.size_wh, samples=samples, place=place, upright=upright)
+
+
+def _is_answer(message: object) -> bool:
+    return isinstance(message, dict) and message.get("role") == "assistant"
 
 
 def _truth(stated: object) -> Truth | None:

@@ -68,12 +68,13 @@ def _part(part: Part, data: DataYaml, frame: str, digest: hashlib._Hash, finding
         if record is not None:
             yield record
     for folder in part.folders:
-        orphans = sorted(set((data.root / label_name(f"{folder}/x")).parent.rglob("*.txt")) - read)
-        findings += [
-            Finding("missing_image", path.relative_to(data.root).as_posix(), "a label file without an image")
-            for path in orphans
-            if path.name != "classes.txt"
-        ]
+        for path in sorted(set((data.root / label_name(f"{folder}/x")).parent.rglob("*.txt")) - read):
+            if path.name == "classes.txt":
+                continue
+            place = path.relative_to(data.root).as_posix()
+            rows = enumerate(path.read_bytes().splitlines(), start=1)
+            findings.append(Finding("missing_image", place, "a label file without an image"))
+            findings += [Finding("image_refused", f"{place}:{number}") for number, row in rows if row.strip()]
 
 
 def _listed(part: Part, root: Path, findings: list[Finding]) -> list[str]:

@@ -14,6 +14,7 @@ from data_tools.selection import Question
 from data_tools.tasks import all_to_boxes, box_to_phrase, next_box, phrase_to_box, phrase_to_boxes, presence
 from data_tools.tasks.view import View, spread
 from data_tools.wording import Voice
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
 
@@ -62,7 +63,8 @@ def parse_shares(words: Sequence[str]) -> dict[Task, float]:
         name, _, number = word.partition("=")
         task = next((task for task in TASKS if task == name.strip()), None)
         if task is None:
-            raise InputError(f"{name or 'no task'} cannot be made; there is {', '.join(TASKS)}", where="--tasks")
+            problem = f"{name or 'no task'} cannot be made; there is {', '.join(TASKS)}"
+            raise InputError(problem, where="--tasks", fix=did_you_mean(name, TASKS))
         try:
             share = float(number) if number else 1.0
         except ValueError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_tools.annotations import spans
 from data_tools.records import Annotation, Finding
-from data_tools.selection import Question
+from data_tools.selection import Question, fallen_with_class
 from data_tools.tasks.view import View
 from data_tools.tasks.whole import Boxes, held, make_sample, size_of
 from data_tools.wording import Drawn, Voice, draw, draw_for_phrase, reads_back
@@ -43,7 +43,7 @@ def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | 
             boxes = boxes_px[start:middle] if question.present else []
             said.append(_say(question, how, boxes, boxes_px[middle:end], answer))
         else:
-            said.append((None, (_unwritable(question, f"{question.words} in {how.wording.answer!r}"),)))
+            said.append((None, _unwritable(question, f"{question.words} in {how.wording.answer!r}")))
     return said
 
 
@@ -88,7 +88,9 @@ def _say(
 _NOTHING: tuple[Finding, ...] = ()
 
 
-def _unwritable(question: Question, found: str) -> Finding:
-    if question.phrase is not None:
-        return Finding("phrase_unwritable", question.phrase.place, found)
-    return Finding("class_unwritable", question.record.place, found)
+def _unwritable(question: Question, found: str) -> list[Finding]:
+    """What is to be said of a question that no label can answer; the boxes of a class fall with it."""
+    record, category, phrase = question.record, question.category, question.phrase
+    if phrase is not None:
+        return [Finding("phrase_unwritable", phrase.place, found)]
+    return [Finding("class_unwritable", record.place, found), *fallen_with_class(record, {category})]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from data_tools.inspection.remarks import EXAMPLES, Level, Remark, counted
+from data_tools.inspection.remarks import EXAMPLES, Level, Remark
 from data_tools.stats import BUDGET, label_tokens
 from data_tools.validation.giveaway import Wordings, holds_its_answer
 from grounding.labels import label_problems
@@ -27,25 +27,17 @@ Measure = Callable[[Sample], tuple[Lengths, Sequence[str]]]
 """How long a sample is, and what of it a model cannot be trained on, in words."""
 
 
-class Kind(NamedTuple):
-    """A kind of finding: how bad it is, what it is of (one, many), and what is wrong."""
-
-    level: Level
-    one: str
-    many: str
-    text: str
-
-
-KINDS: dict[str, Kind] = {
-    "label_disagrees": Kind("fault", "label does", "labels do", "not say what the sample's boxes say."),
-    "box_outside": Kind("fault", "sample has", "samples have", "boxes that reach outside the image."),
-    "does_not_fit": Kind("fault", "sample", "samples", "that the model cannot be trained on."),
-    "label_too_long": Kind("fault", "label is", "labels are", "longer than finetune allows; it never cuts one."),
-    "prompt_holds_boxes": Kind("fault", "prompt holds", "prompts hold", "a box that is asked for."),
-    "prompt_holds_words": Kind("warning", "prompt holds", "prompts hold", "the words that are asked for."),
-    "two_answers": Kind("warning", "question is", "questions are", "answered in two ways."),
-    "id_in_two_splits": Kind("warning", "id stands", "ids stand", "in two splits."),
+KINDS: dict[str, Level] = {
+    "label_disagrees": "fault",
+    "box_outside": "fault",
+    "does_not_fit": "fault",
+    "label_too_long": "fault",
+    "prompt_holds_boxes": "fault",
+    "prompt_holds_words": "warning",
+    "two_answers": "warning",
+    "id_in_two_splits": "warning",
 }
+"""The kinds of findings about single samples, and how bad each is."""
 
 
 def estimate(sample: Sample) -> tuple[Lengths, Sequence[str]]:
@@ -87,16 +79,13 @@ class Judge:
     def remarks(self) -> list[Remark]:
         """What was found, by kind."""
         told = [
-            Remark(kind, rule.level, f"{counted(n, rule.one, rule.many)} {rule.text}", n, tuple(self._examples[kind]))
-            for kind, rule in KINDS.items()
+            Remark(kind, level, n, tuple(self._examples[kind]))
+            for kind, level in KINDS.items()
             if (n := self._found[kind])
         ]
         verdicts = self._wordings.verdicts()
         if verdicts:
-            text = "How something is asked for tells whether it is there: the model learns the wording, not the image."
-            told.append(
-                Remark("wording_tells", "fault", text, len(verdicts), tuple(str(one) for one in verdicts[:EXAMPLES]))
-            )
+            told.append(Remark("wording_tells", "fault", len(verdicts), tuple(map(str, verdicts[:EXAMPLES]))))
         return told
 
     def _problems(self, split: str, sample: Sample) -> Iterator[tuple[str, str]]:

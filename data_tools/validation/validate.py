@@ -10,8 +10,9 @@ from data_tools.inspection.leaks import files_of, group_pattern
 from data_tools.inspection.likeness import alike
 from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
-from data_tools.inspection.remarks import Remark, counted, plain, worst_first
+from data_tools.inspection.remarks import Level, Remark, plain, remark, worst_first
 from data_tools.inspection.table import make_table
+from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
 from data_tools.stats import BUDGET
 from data_tools.validation.judging import Judge, Measure, estimate
@@ -28,6 +29,7 @@ def validate(
     check_images: bool = True,
     group_by: str | None = None,
     follow_links: bool = False,
+    lang: str = "en",
     progress: Progress = lambda *_: None,
 ) -> dict[str, Any]:
     """Looks whether a dataset can be trained on and its numbers believed.
@@ -38,6 +40,7 @@ def validate(
         measure: how long a sample is for a model, and what of it cannot be trained on.
         max_label_tokens: the longest label allowed, its end included.
         check_images: read every image.
+        lang: of the words of what is found.
         group_by: what this regular expression captures of image names must not be in two splits; else as converted.
 
     Returns:
@@ -72,7 +75,7 @@ def validate(
     )
     return {
         "sound": not any(one.level == "fault" for one in remarks),
-        "findings": plain(remarks),
+        "findings": plain(remarks, words_in(lang)),
         "samples": total,
         "images": len(looks),
         "longest": judge.longest,
@@ -81,16 +84,8 @@ def validate(
 
 def _reading(opened: Opened) -> list[Remark]:
     """Splits that are empty or have lines that cannot be read."""
-    remarks = [
-        Remark(
-            "unreadable_lines",
-            "fault",
-            f"{split}: {counted(len(lines), 'line')} cannot be used.",
-            len(lines),
-            lines[:5],
-        )
-        for split, lines in opened.faults.items()
-    ]
+    remarks = [remark("unreadable_lines", "fault", lines, split=split) for split, lines in opened.faults.items()]
     for split in opened.empty:
-        remarks.append(Remark("empty_split", "fault" if split == TRAIN else "warning", f"{split} has no sample.", 1))
+        level: Level = "fault" if split == TRAIN else "warning"
+        remarks.append(Remark("empty_split", level, 1, values={"split": split}))
     return remarks

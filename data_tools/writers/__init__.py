@@ -13,6 +13,7 @@ from typing import NamedTuple
 from data_tools.records import Finding
 from data_tools.writers import llama_factory, swift
 from data_tools.writers.parquet import write_parquet
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 from grounding.samples import Sample, write_samples
 
@@ -45,7 +46,8 @@ STYLES: dict[str, Style] = {
 def style_named(name: str) -> Style:
     """The style of this name. Raises InputError where there is none."""
     if name not in STYLES:
-        raise InputError(f"there is no style {name!r}; there are {', '.join(STYLES)}", where="--style")
+        problem = f"there is no style {name!r}; there are {', '.join(STYLES)}"
+        raise InputError(problem, where="--style", fix=did_you_mean(name, STYLES))
     return STYLES[name]
 
 

@@ -1,83 +1,152 @@
-"""The dataset folder: a file for each split and a manifest, replaced together. Knows no annotation format.
+"""The dataset folder: a file for each split, findings and a manifest, replaced together. Knows no annotation format.
 
-All four are written under temporary names first and renamed only when all are whole, the manifest last. Nothing else in
-the folder is touched, and files of these names that no conversion wrote are never replaced.
+All are written under temporary names first and renamed only when all are whole, the manifest last. Files of these names
+that no conversion wrote are never replaced, and a dataset is replaced by another one only where that is asked for:
+someone may have looked through it, or mended it by hand. What was made of a dataset that is replaced goes with it.
 """
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from operator import eq
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
+from data_tools.records import Tally
 from data_tools.writers import STYLES, Style
-from data_tools.writers.findings import FINDINGS
+from data_tools.writers.findings import FINDINGS, write_findings
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, atomic_path, lines_of_file, read_manifest, write_manifest
 
 MANIFEST = "manifest.json"
+PAGE = "inspect.html"  # what `grounding inspect` makes of the dataset beside it
 MADE_BY = "grounding convert"  # settings["made_by"] of the manifests that may be replaced
+WHAT_TO_DO = "Name another folder with --out; --overwrite replaces this one."
 
 
 def check_folder(out: Path, splits: Sequence[str], style: Style = STYLES["pairs"]) -> None:
-    """Raises InputError where writing the dataset would replace something that is not a dataset of ours.
-
-    Or where files of an earlier run would stay beside it, since their style has another suffix.
-    """
+    """Raises InputError where writing the dataset would replace something that is not a dataset of ours."""
     if out.exists() and not out.is_dir():
         raise InputError("is a file; a dataset is a folder", where=str(out), fix="Name another folder with --out.")
     names = [MANIFEST, FINDINGS, *(f"{split}{style.suffix}" for split in splits)]
     there = [name for name in names if (out / name).exists()]
-    if there and not _is_ours(out / MANIFEST):
+    if there and _ours(out / MANIFEST) is None:
         raise InputError(
             f"holds {', '.join(there)}, which no conversion wrote; they would be replaced",
             where=str(out),
             fix="Name another folder with --out, or move them away.",
         )
-    others = sorted({one.suffix for one in STYLES.values()} - {style.suffix})
-    left = [name for split in splits for other in others if (out / (name := f"{split}{other}")).exists()]
-    if left:
-        raise InputError(
-            f"holds {', '.join(left)} of an earlier conversion in another style, which would stay beside this one",
-            where=str(out),
-            fix="Name another folder with --out, or move them away.",
-        )
+
+
+def check_made_alike(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Raises InputError where the folder holds a dataset that was made with other settings or of other inputs.
+
+    Args:
+        settings: those of the manifest that are known so far.
+        inputs: the hash of each file that was read so far, by path.
+    """
+    before = _ours(out / MANIFEST)
+    if before is None:
+        return
+    changed = [
+        f"{name} {before.settings[name]!r}, now {value!r}"
+        for name, value in settings.items()
+        if before.settings.get(name, value) != value
+    ]
+    changed += [f"{path} has changed" for path, digest in inputs.items() if before.inputs.get(path, digest) != digest]
+    if changed:
+        raise InputError(f"holds a dataset made otherwise: {'; '.join(changed)}", where=str(out), fix=WHAT_TO_DO)
 
 
 class Folder:
-    """A dataset folder that is being written; nothing of it has its final name yet."""
+    """A dataset folder that is being written; nothing of it has its final name yet.
 
-    def __init__(self, out: Path, style: Style, renames: ExitStack) -> None:
-        self._out, self._style, self._renames = out, style, renames
+    Attributes:
+        outdated: names of files that belong to the dataset that is overwritten and are not written anew; known once
+            `tell` was called, and removed when all is well.
+    """
+
+    def __init__(self, out: Path, style: Style, renames: ExitStack, overwrite: bool) -> None:
+        self._out, self._style, self._renames, self._overwrite = out, style, renames, overwrite
+        self._written: dict[Path, Path] = {}
         self._manifest = renames.enter_context(atomic_path(out / MANIFEST))  # entered first, it is renamed last
+        self.outdated: list[str] = []
 
     def write(self, split: str, samples: Iterable[Sample]) -> None:
         """Writes the samples of a split, also where there are none, so that no file of an earlier run stays."""
         path = self._out / f"{split}{self._style.suffix}"
-        self._style.write(self._renames.enter_context(atomic_path(path)), samples)
+        self._written[path] = self._renames.enter_context(atomic_path(path))
+        self._style.write(self._written[path], samples)
 
-    def tell(self, manifest: Manifest) -> None:
-        """Writes the manifest."""
+    def tell(self, manifest: Manifest, tally: Tally | None = None) -> None:
+        """Writes the manifest and, where there is a tally, the findings, once all splits are written.
+
+        Raises:
+            InputError: the folder holds a dataset of other samples, and may not be overwritten.
+        """
+        before = _ours(self._out / MANIFEST)
+        changed = [] if before is None or self._overwrite else self._changed(before, manifest)
+        if changed:
+            raise InputError(
+                f"holds a dataset that this would change: {', '.join(changed)}. It was edited since, or made of other "
+                "images, or by another version",
+                where=str(self._out),
+                fix=WHAT_TO_DO,
+            )
+        if before is not None and self._overwrite:
+            others = sorted({style.suffix for style in STYLES.values()} - {self._style.suffix})
+            left = [PAGE, *(path.with_suffix(suffix).name for path in self._written for suffix in others)]
+            self.outdated = [name for name in left if (self._out / name).exists()]
         write_manifest(self._manifest, manifest)
+        if tally is not None:
+            write_findings(self._renames.enter_context(atomic_path(self._out / FINDINGS)), tally)
+
+    def _changed(self, before: Manifest, manifest: Manifest) -> list[str]:
+        """Names of the files of the earlier dataset that would not say the same any more."""
+        names = [
+            final.name
+            for final, fresh in self._written.items()
+            if not final.exists() or not filecmp.cmp(final, fresh, shallow=False)
+        ]
+        return names if _meaning(before) == _meaning(manifest) else [*names, MANIFEST]
+
+
+def _meaning(manifest: Manifest) -> tuple[Any, ...]:
+    """What of a manifest says how samples are read."""
+    return manifest.image_root, manifest.not_found, manifest.answers
 
 
 @contextmanager
-def replaced_folder(out: Path, style: Style) -> Iterator[Folder]:
+def replaced_folder(out: Path, style: Style, *, overwrite: bool = False) -> Iterator[Folder]:
     """The folder to write the splits and then the manifest to; all get their final names when the block ends well.
 
     Raises:
+        InputError: it holds a dataset of other samples; nothing is replaced then, unless `overwrite`.
         RunError: something cannot be written; then the files of an earlier run are as they were.
     """
     with ExitStack() as renames:
-        yield Folder(out, style, renames)
+        folder = Folder(out, style, renames, overwrite)
+        yield folder
+    for name in folder.outdated:
+        (out / name).unlink()
 
 
-def write_folder(out: Path, samples: Mapping[str, Iterable[Sample]], manifest: Manifest, style: Style) -> None:
-    """Writes `<split>.jsonl`, or another suffix of the style, for each split, and the manifest. Raises RunError."""
-    with replaced_folder(out, style) as folder:
+def write_folder(
+    out: Path,
+    samples: Mapping[str, Iterable[Sample]],
+    manifest: Manifest,
+    style: Style,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Writes `<split>.jsonl`, or another suffix of the style, for each split, and the manifest.
+
+    Raises as `replaced_folder`.
+    """
+    with replaced_folder(out, style, overwrite=overwrite) as folder:
         for split, some in samples.items():
             folder.write(split, some)
         folder.tell(manifest)
@@ -112,8 +181,10 @@ class Left(Sequence[Sample]):
     __hash__ = None  # type: ignore[assignment]  # as a list
 
 
-def _is_ours(path: Path) -> bool:
+def _ours(path: Path) -> Manifest | None:
+    """The manifest, where a conversion wrote it."""
     try:
-        return read_manifest(path).settings.get("made_by") == MADE_BY
+        manifest = read_manifest(path)
     except InputError:  # not there, or something else of this name
-        return False
+        return None
+    return manifest if manifest.settings.get("made_by") == MADE_BY else None

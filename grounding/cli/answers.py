@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from grounding.cli.model_options import ARITHMETIC, answer_tokens, load
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO
 from grounding.evaluation.predictions import Prediction, open_aligned
+from grounding.processes import is_first
 from grounding.progress import Step
-from grounding.samples import Dataset, open_dataset, read_dataset
+from grounding.samples import Dataset, check_images, is_cogvlm_folder, open_dataset, read_dataset
 
+MEASURED = ("test.jsonl", "val.jsonl")  # of a dataset folder, the first that holds something
 Given = Sequence[Prediction | None]
 NO_NAME = set('/\\:="') | {"\0"}
 
@@ -72,6 +76,17 @@ def all_sets(data: Path, out: Path, options: Mapping[str, Any]) -> list[Asked]:
     return sets
 
 
+def _file_of(data: Path) -> Path:
+    """The file itself; of a folder that `grounding convert` made, its test set or else its validation set."""
+    if not data.is_dir() or is_cogvlm_folder(data):
+        return data
+    found = (data / name for name in MEASURED if (data / name).is_file() and (data / name).stat().st_size)
+    file = next(found, data)
+    if file != data and is_first():
+        click.echo(f"{data} is a folder: {file.name} in it is measured.", err=True)
+    return file
+
+
 def _asked(
     name: str,
     data: Path,
@@ -82,7 +97,7 @@ def _asked(
     base: Path | None,
 ) -> Asked:
     # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
-    whole = (open_dataset if options["model"] is None else read_dataset)(data, images)
+    whole = (open_dataset if options["model"] is None else read_dataset)(_file_of(data), images)
     limit = options["limit"]
     dataset = whole if limit is None else replace(whole, samples=whole.samples[:limit])
     return Asked(name, whole, dataset, out, predictions, base)
@@ -128,10 +143,10 @@ def from_files(asked: Asked, options: Mapping[str, Any], digest: Callable[[Path]
 
 def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Step) -> list[Answered]:
     """Loads the model and lets it answer every set; with --with-base a second time without its adapter."""
-    from grounding.evaluation.predict import check_images, fingerprint_of, predict
-
     for asked in sets:
         check_images(asked.dataset, follow_links=options["follow_links"])  # before minutes of loading
+    from grounding.evaluation.predict import fingerprint_of, predict
+
     with bar("Loading the model", None):
         loaded = load(options)
     settings = {name: options[name] for name in ARITHMETIC}

@@ -18,41 +18,45 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_model
+from grounding.cli.benchmark_told import tell_report
+from grounding.cli.choice import Choice
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
-from grounding.cli.model_options import LOADING, PATH, model_options
+from grounding.cli.model_options import LOADING, PATH, check_model, model_options
 from grounding.cli.riders import rider
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO, Run, check_same, read_run, read_runs
 from grounding.evaluation.evaluate import evaluate
 from grounding.evaluation.gates import DROP, Gate, Judgement, judge_report
 from grounding.evaluation.protocols import DEFAULT, PROTOCOLS
-from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
+from grounding.evaluation.report.limits import MOST_PICTURED
 from grounding.processes import is_first, together
 from grounding.progress import Bars, Step
 from grounding.samples import LANGUAGES, Dataset, shared_images
 from grounding.text import COGVLM, DIALECTS, dialect_named
 
-WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
-NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
 NEED_MODEL = ("constrain", "with_base", *LOADING)
 
 
 @click.command(name="benchmark")
-@click.option("--data", type=PATH, required=True, metavar="FILE.jsonl", help="What to ask, with the truth.")
+@click.option(
+    "--data",
+    type=PATH,
+    required=True,
+    metavar="FILE.jsonl",
+    help="What to ask, with the truth; of a dataset folder its test.jsonl, else its val.jsonl.",
+)
 @model_options
 @click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="Answers made before, by any model.")
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Report folder.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction count as unparsable.")
 @click.option(
-    "--protocol", type=click.Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
+    "--protocol", type=Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
 @click.option(
     "--dialect",
@@ -65,8 +69,10 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N samples: a trial, said so loudly.")
-@click.option("--gallery", type=click.IntRange(0), default=1000, show_default=True, help="Samples with their picture.")
-@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
+@click.option(
+    "--gallery", type=click.IntRange(0), default=MOST_PICTURED, show_default=True, help="Samples with their picture."
+)
+@click.option("--lang", type=Choice(LANGUAGES), default="en", show_default=True, help="Words of report.html.")
 @click.option("--also", multiple=True, metavar="[NAME=]FILE.jsonl", help="A set that rides along: is it forgotten?")
 @click.option("--also-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="Answers to it; same order.")
 @click.option("--also-base-predictions", type=PATH, multiple=True, metavar="FILE.jsonl", help="The untuned model's.")
@@ -110,9 +116,9 @@ def _measured_and_judged(data: Path, out: Path, options: Mapping[str, Any]) -> l
             if asked.name:
                 also[asked.name] = rider(asked, answers, report, seed=options["seed"])
         console = Console()
+        tell_report(console, reports[""], out)
         for name in also:
-            _tell(console, reports[name], out / ALSO / name, name)
-        _tell(console, reports[""], out)
+            tell_report(console, reports[name], out / ALSO / name, name)
         for stale in _of_an_earlier_call(out, options):
             told = f"{escape(str(stale))} is of an earlier call and has no part in this report."
             console.print(f"[bold yellow]Note:[/] {told}", highlight=False)
@@ -198,6 +204,7 @@ def _against(
 
     groups = groups_of(read_runs([("baseline", baseline.folder), ("now", out)]), seed=options["seed"])
     table = write_comparison(out / "compare", groups, images=options["images"], follow_links=options["follow_links"])
+    console.print(f"[bold]Against the baseline[/] {escape(str(baseline.folder))}", highlight=False, soft_wrap=True)
     tell(console, table, out / "compare")
     return judge_all_drops(gates, table)
 
@@ -225,6 +232,7 @@ def _check(options: Mapping[str, Any]) -> None:
         )
     if options["with_base"] and (options["base_predictions"] is not None or options["also_base_predictions"]):
         raise InputError("give either --with-base or --base-predictions.", where="grounding benchmark")
+    check_model(options)
 
 
 def _of_an_earlier_call(out: Path, options: Mapping[str, Any]) -> list[Path]:
@@ -299,37 +307,3 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
         return str(value) if isinstance(value, Path) else value
 
     return {name: text(value) for name, value in options.items()}
-
-
-def _tell(console: Console, report: Mapping[str, Any], out: Path, name: str = "") -> None:
-    """The headline, and everything that a reader must know beside it."""
-    for warning in warnings(report):
-        console.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
-    if report["metrics"]["n"]:
-        title = f"{report['metrics']['n']:,} samples" + (f" of {escape(name)}" if name else "")
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("percent", no_wrap=True)
-        for heading in ("value", "95 %", "n"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        shown = [heading for heading in beside(report) if heading not in NOT_SHOWN]
-        for heading in shown:
-            table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
-        for group in headline_rows(report):
-            for row in group["rows"]:
-                others = (percent(row["beside"][heading]) for heading in shown)
-                name = row["name"] + (" ↓" if row["less_is_better"] else "")
-                table.add_row(
-                    name, f"[bold]{percent(row['rate'])}[/]", span(row["rate"]), f"{row['rate']['n']:,}", *others
-                )
-            table.add_section()
-        console.print(table, width=max(console.width, WIDTH), crop=False)
-        statuses = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report["statuses"].items())
-        console.print(f"Answers: {statuses}", highlight=False)
-    reasons = report["metrics"]["unparsable"]["by_reason"]
-    if reasons:
-        console.print(f"Unparsable: {', '.join(f'{reason} {n:,}' for reason, n in reasons.items())}", highlight=False)
-    for task, entry in report["other_tasks"].items():
-        console.print(f"{task}: exact match {percent(entry['exact_match'])} % of {entry['n']:,}", highlight=False)
-    if report["pictures"]["missing"]:
-        console.print(f"{len(report['pictures']['missing']):,} pictures of the gallery are not here.", highlight=False)
-    console.print(f"Report: {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grounding.errors import InputError, ManyErrors
+from grounding.models.presence import check_presence
 
 if TYPE_CHECKING:
     from grounding.models.checkpoint import TensorComparison
@@ -28,6 +29,7 @@ def command(model: Path, tokenizer: Path | None, revision: str | None) -> None:
     Config, every tensor's name and shape, rope frequencies and the tokenizer are compared with the architecture; only
     headers are read. Exit status 0: it will load. 2: everything that differs was told.
     """
+    check_presence(model)
     from grounding.models.checkpoint import compare_tensors, read_config
     from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision, tokenizer_place
 

@@ -21,11 +21,13 @@ from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
-from grounding.evaluation.comparison.numbers import verdict
+from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.comparison.runs import read_runs
 from grounding.evaluation.gates import Gate, Judgement, judge_drop
 from grounding.evaluation.report.headline import chance, percent
+from grounding.evaluation.report.limits import MOST_COMPARED
 from grounding.evaluation.report.markdown import points
+from grounding.page.thumbnails import INSIDE
 
 WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 COLOURS = {"better": "green", "worse": "red", "": "none"}
@@ -35,7 +37,9 @@ COLOURS = {"better": "green", "worse": "red", "": "none"}
 @click.argument("runs", nargs=-1, required=True, metavar="RUN_A RUN_B [...]")
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Where compare.html, .json and .md go.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the one that RUN_A names.")
-@click.option("--gallery", type=click.IntRange(0, 300), default=200, show_default=True, help="Answers shown.")
+@click.option(
+    "--gallery", type=click.IntRange(0, INSIDE), default=MOST_COMPARED, show_default=True, help="Answers shown."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @comparison_gates
@@ -88,8 +92,11 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
         for note in part["notes"]:
             console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
         for number in range(1, len(part["runs"]) if part["headline"] else 0):
-            title = f"{part['n']:,} samples{f' of {name}' if name else ''}"
+            title = f"{name or part['data'].get('name', '')}: {part['n']:,} samples"
             console.print(_table(part, number, escape(title)), width=max(console.width, WIDTH), crop=False)
+    if table["headline"]:
+        told = f"Colours and p: exact tests after Holm's correction, p < {SURE}. Intervals without a p decide nothing."
+        console.print(told, highlight=False)
     headings = [run["heading"] for run in table["runs"]]
     for heading, changes in zip(headings[1:], table["changes"], strict=True):
         counts = changes["counts"]
@@ -103,7 +110,7 @@ def _table(part: Mapping[str, Any], number: int, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("percent", no_wrap=True)
     for run in (part["runs"][0], part["runs"][number]):
-        table.add_column(escape(run["heading"]), justify="right")
+        table.add_column(escape(run["heading"]), justify="right", overflow="fold")
     table.add_column("difference, 95 %", justify="right", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
     for key, one in COMPARED.items():

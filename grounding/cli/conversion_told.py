@@ -15,9 +15,12 @@ from data_tools.caps import Caps
 from data_tools.reasons import REASONS
 from data_tools.records import EXAMPLES, Tally
 from data_tools.stats import BUDGET
+from data_tools.tasks import parse_shares
+from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
-from grounding.samples import Style
+from grounding.samples import TASKS, Style
 
+BOXES_IN_ANSWERS = "boxes in answers"  # as `inspect` calls them
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
 
@@ -30,6 +33,8 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
         f"{counts['images']:,} of them in {counts['samples']:,} samples"
     )
     console.print(_split_table(conversion.splits))
+    if set(parse_shares(options.tasks)) != {TASK}:
+        console.print(_task_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
     _tell_tally(console, conversion.tally, out / FINDINGS)
@@ -45,23 +50,37 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
 
 def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("split", title="Samples", title_justify="left")
-    for heading in ("images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
+    headings = ("samples", "images", "found", "not found", "no box asked", BOXES_IN_ANSWERS, "label tokens", "longest")
+    for heading in (*headings, "grid ceiling"):
         table.add_column(heading, justify="right")
     for split, numbers in splits.items():
         tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
+        asks_no_box = numbers["samples"] - numbers["found"] - numbers["not_found"]
+        counts = [numbers["samples"], numbers["images"], numbers["found"], numbers["not_found"], asks_no_box]
         table.add_row(
             split,
-            f"{numbers['images']:,}",
-            f"{numbers['found']:,}",
-            f"{numbers['not_found']:,}",
-            f"{numbers['boxes']:,}",
-            f"{tokens['total']:,} ({tokens['max']:,})",
+            *(f"{count:,}" for count in (*counts, numbers["boxes"])),
+            f"{tokens['total']:,}",
+            f"{tokens['max']:,}",
             "-" if ceiling is None else f"{ceiling:.4f}",
         )
     table.caption = (
-        "tokens: 16 a box and 1, and eos; words around boxes estimated. Grid ceiling: IoU of a perfect answer."
+        "A box counts for each sample that asks for it; `grounding inspect` counts it once too, as an object. Tokens: "
+        "16 a box and 1, and eos; words around boxes estimated. Grid ceiling: IoU of a perfect answer."
     )
     table.caption_justify = "left"
+    return table
+
+
+def _task_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The samples of each task, by split."""
+    table = Table("task", title="Samples by task", title_justify="left")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for task in TASKS:
+        counts = [numbers["tasks"].get(task, 0) for numbers in splits.values()]
+        if any(counts):
+            table.add_row(task, *(f"{count:,}" for count in counts))
     return table
 
 
@@ -92,9 +111,10 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
             for column, name in enumerate(("found", "not_found", "boxes")):
                 total[column] += counted[name]
     ordered = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
-    table = Table("class", title=f"Classes ({len(ordered)})", title_justify="left")
-    for heading in ("found", "not found", "boxes"):
+    table = Table("class", title=f"Classes ({len(ordered)}), samples that ask for one", title_justify="left")
+    for heading in ("found", "not found", BOXES_IN_ANSWERS):
         table.add_column(heading, justify="right")
+    table.columns[0].overflow = "fold"  # names can be read in full
     half = CLASSES_SHOWN // 2
     shown = ordered if len(ordered) <= CLASSES_SHOWN else [*ordered[:half], ("...", []), *ordered[-half:]]
     for category, total in shown:

@@ -24,6 +24,7 @@ from data_tools.tasks import TASKS
 from data_tools.tasks.view import MOST_ALIKE
 from data_tools.writers import STYLES
 from grounding.cli.bars import bars
+from grounding.cli.choice import Choice
 from grounding.cli.conversion_told import tell
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
@@ -37,12 +38,25 @@ from grounding.text import NOT_FOUND
     default="auto",
     show_default=True,
     metavar="NAME",
-    help=f"{', '.join(OWN)}, datumaro:NAME, or a format that a package adds.",
+    help=f"{', '.join(OWN)}, datumaro:NAME (LabelMe, CVAT, ...), or one that a package adds. auto: as recognised.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder that the annotations' file names start from.")
-@click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image to its end.")
-@click.option("--split", "ratios", default="0.8,0.1,0.1", show_default=True, help="Shares of train, val and test.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Folder that file names start from. Default: by the format."
+)
+@click.option(
+    "--check-images/--no-check-images",
+    default=True,
+    show_default=True,
+    help="Read every image to its end. Headers are read anyway where a format states no size.",
+)
+@click.option(
+    "--split",
+    "ratios",
+    default="0.8,0.1,0.1",
+    show_default=True,
+    help="Shares of train, val and test, of images that no official list names.",
+)
 @click.option(
     "--group-by", metavar="REGEX", help="What it captures of an image's path stays in one split (patient, video)."
 )
@@ -52,8 +66,8 @@ from grounding.text import NOT_FOUND
 )
 @click.option(
     "--negatives-from",
-    type=click.Choice(["exhaustive", "listed", "none"]),
-    help="What is absent: all that is not annotated; only named negatives; nothing. Default: as the source says.",
+    type=Choice(["exhaustive", "listed", "none"]),
+    help="What is absent: all that is not annotated; only named negatives; nothing. Default: by the format.",
 )
 @click.option(
     "--lang", default="en", show_default=True, metavar="LANG[,LANG]", help="Languages of the prompts: en, zh."
@@ -112,33 +126,31 @@ from grounding.text import NOT_FOUND
     "--names",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A YAML file that says what classes are called: `rbc_01: {en: [red blood cell], zh: 红细胞}`.",
+    help="A YAML file that says what classes are called, of any format: `rbc_01: {en: [red blood cell], zh: 红细胞}`.",
 )
 @click.option(
     "--frame",
-    type=click.Choice(["stored", "upright"]),
-    help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated.",
+    type=Choice(["stored", "upright"]),
+    help="Frame of the boxes where EXIF turns an image. Default: the one whose size is stated, else the format's.",
 )
-@click.option(
-    "--voc-pixels", type=click.Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels."
-)
+@click.option("--voc-pixels", type=Choice(PIXELS), default="auto", show_default=True, help="How VOC counts pixels.")
 @click.option(
     "--box-form",
-    type=click.Choice(FORMS),
+    type=Choice(FORMS),
     default="auto",
     show_default=True,
-    help="What the four numbers of a COCO or VOC box are. auto: as the format says, unless only the other form fits.",
+    help="What the four numbers of a COCO, LVIS or VOC box are. auto: as the format says, unless only the other fits.",
 )
 @click.option("--not-found-en", default=NOT_FOUND["en"], show_default=True, metavar="TEXT", help="Answer when absent.")
 @click.option("--not-found-zh", default=NOT_FOUND["zh"], show_default=True, metavar="TEXT", help="The same in Chinese.")
 @click.option(
     "--style",
-    type=click.Choice(list(STYLES)),
+    type=Choice(list(STYLES)),
     default="pairs",
     show_default=True,
     help="How samples are written. finetune and benchmark read pairs and conversations.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits, wordings and draws.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option(
     "--workers",
@@ -148,7 +160,7 @@ from grounding.text import NOT_FOUND
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=Choice(ENGINES),
     default="local",
     show_default=True,
     help="Where they are read: this machine, or a Ray cluster (RAY_ADDRESS), which must see the same files.",
@@ -158,6 +170,11 @@ from grounding.text import NOT_FOUND
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Where read images are remembered; one of the same size and time is not read again. Default: user's cache.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a dataset in --out that is not the one made now: other annotations or settings, or edited since.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -176,6 +193,7 @@ def command(
     workers: int | None,
     engine: str,
     cache: Path | None,
+    overwrite: bool,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -195,7 +213,7 @@ def command(
         not_found={"en": not_found_en, "zh": not_found_zh},
         **rest,
     )
-    means = line.Means(engine_of(engine, workers), cache or _user_cache())
+    means = line.Means(engine_of(engine, workers), cache or _user_cache(), overwrite)
     with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:

@@ -16,10 +16,13 @@ from typing import Any
 import click
 import numpy as np
 
+from data_tools.inspection.opening import open_splits
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.writers import STYLES, Style, coco, writable
+from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
+from grounding.cli.choice import Choice
 from grounding.cli.model_options import PATH
 from grounding.errors import InputError
 from grounding.evaluation.parse import STATUSES, Answers, judge_all
@@ -34,9 +37,9 @@ SURE = 1.0  # the score of a box that comes without one
 @click.command("export")
 @click.argument("dataset", type=PATH)
 @click.option(
-    "--to", type=click.Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
+    "--to", type=Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
 )
-@click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write.")
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write; of several, their folder.")
 @click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")
 @click.option(
     "--dialect",
@@ -60,12 +63,21 @@ def command(
     images: Path | None,
     follow_links: bool,
 ) -> None:
-    """Write DATASET (a .jsonl file, or a folder with images/ and labels/) in the form that another program reads.
+    """Write DATASET in the form that another program reads: a .jsonl file, or a folder with images/ and labels/.
 
-    Truth goes out in pixels. With coco-results it is the answers to DATASET that go out, with the image and class ids
-    of coco-instances.
+    Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels. With
+    coco-results it is the answers to DATASET that go out, with the image and class ids of coco-instances.
     """
-    _check(dataset, to, out, predictions, embed_images)
+    splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
+    _check(dataset, splits, to, out, predictions, embed_images)
+    if splits:
+        opened = open_splits(dataset, images)
+        for name in opened.empty:
+            click.echo(f"{name} has no sample; no file is written for it")
+        style = _style(to, embed_images, next(iter(opened.splits.values())), follow_links)
+        for name, split in opened.splits.items():
+            _export_samples(split, out / f"{name}{style.suffix}", style)
+        return
     whole = open_dataset(dataset, images)
     if to == RESULTS:
         assert predictions is not None
@@ -75,19 +87,33 @@ def command(
         coco.write_instances(out, samples)
         click.echo(f"{out}: the truth of {len(samples):,} samples")
     else:
-        style = STYLES[to]
-        if embed_images:
-            style = style._replace(write=partial(write_parquet, image_root=whole.image_root, follow_links=follow_links))
-        _export_samples(whole, out, style)
+        _export_samples(whole, out, _style(to, embed_images, whole, follow_links))
 
 
-def _check(dataset: Path, to: str, out: Path, predictions: Path | None, embed_images: bool) -> None:
+def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:
+    """The style of a name, with the images of a dataset inside where that is asked for."""
+    style = STYLES[name]
+    if not embed_images:
+        return style
+    return style._replace(write=partial(write_parquet, image_root=dataset.image_root, follow_links=follow_links))
+
+
+def _check(
+    dataset: Path, splits: Sequence[str], to: str, out: Path, predictions: Path | None, embed_images: bool
+) -> None:
     """Options that contradict each other, before anything is read."""
     if (predictions is not None) != (to == RESULTS):
         raise InputError(f"--to {RESULTS} needs --predictions, and nothing else takes it", where="grounding export")
     if embed_images and to != "parquet":
         raise InputError("only parquet has room for images", where="--embed-images")
-    if out.is_dir():
+    if splits and to not in STYLES:
+        problem = f"is a folder with {', '.join(splits)}; COCO numbers images and classes file by file"
+        raise InputError(problem, where=str(dataset), fix="Name one of them.")
+    if splits and out.exists() and not out.is_dir():
+        raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
+    if splits and (out / MANIFEST).exists():
+        raise InputError("holds a dataset, whose files would be replaced", where=f"--out {out}", fix="Name another.")
+    if out.is_dir() and not splits:
         raise InputError("is a folder; a file is written", where=f"--out {out}")
     for source in (dataset, predictions):
         if source is not None and out.resolve() == source.resolve():

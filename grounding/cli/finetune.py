@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grounding.errors import RunError
+from grounding.errors import InputError, ManyErrors, RunError
+from grounding.models.presence import check_presence
 from grounding.processes import is_first
 from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
+from grounding.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,6 +61,7 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     grounding finetune configs/tiny_cpu.yaml output=runs/mine
     """
     settings = read_settings(config, overrides)
+    _check_places(settings)
     from grounding.training.run import run
 
     drawn: dict[str, Image.Image] = {}
@@ -71,6 +74,29 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
         return
     click.echo(f"Result: {result.result}, the weights of step {result.best_step} of {result.steps}. {found}".rstrip())
     click.echo(f"Measure it: grounding benchmark --data TEST.jsonl {what} {result.result} --out REPORT")
+
+
+def _check_places(settings: FinetuneSettings) -> None:
+    """Sees that what the settings name is there: at once, before torch is imported and anything is read.
+
+    A run that is through needs nothing more.
+
+    Raises:
+        ManyErrors: something is not.
+    """
+    if RunFolder(Path(settings.output), settings.tuning.method).result.exists():
+        return
+    missing: list[InputError] = []
+    try:
+        check_presence(settings.model.path, tokenizer=settings.model.tokenizer)
+    except InputError as error:
+        missing.append(error)
+    data = [*settings.data.train, *([settings.data.val] if settings.data.val else [])]
+    for path in dict.fromkeys(source.path for source in data):
+        if not Path(path).exists():
+            missing.append(InputError("there is no such file or folder of data.", where=path))
+    if missing:
+        raise ManyErrors("Not all that the settings name is there", missing)
 
 
 def _base_options(settings: FinetuneSettings) -> str:

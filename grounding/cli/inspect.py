@@ -15,10 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_tools.inspection.measures import SMALL
 from data_tools.inspection.remarks import is_cut
+from data_tools.inspection.words import Words, say, words_in
+from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
+from grounding.cli.choice import Choice
+from grounding.samples import LANGUAGES
 
-PAGE = "inspect.html"
+COUNTS = ("samples", "images", "found", "not_found", "asks_no_box", "boxes_in_answers")
 CLASSES_SHOWN = 20
 PAIRS_SHOWN = 5
 LEVEL_STYLES = {"fault": "bold red", "warning": "yellow", "note": "cyan"}
@@ -33,6 +38,7 @@ LEVEL_STYLES = {"fault": "bold red", "warning": "yellow", "note": "cyan"}
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--group-by", metavar="REGEX", help="What may not be in two splits. Default: as converted.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option("--lang", type=Choice(LANGUAGES), default="en", show_default=True, help="Words of the page and of this.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON, and nothing else.")
 @click.option("--page/--no-page", default=True, show_default=True, help="Write the page.")
 def command(
@@ -44,13 +50,15 @@ def command(
     seed: int,
     group_by: str | None,
     follow_links: bool,
+    lang: str,
     as_json: bool,
     page: bool,
 ) -> None:
     """Look at DATASET: a folder that `grounding convert` made, or one JSONL file.
 
     Says what to look at before training (leaks between splits, look-alike images, rare and small things, faults), and
-    shows counts, plots and drawn samples in one page that needs no network. Always exit status 0: `validate` judges.
+    shows counts, plots and drawn samples in one page that needs no network. Exit status 0 whatever it finds: `validate`
+    judges labels and prompts.
     """
     from data_tools.inspection.inspection import inspect
     from data_tools.inspection.page import render_page
@@ -65,76 +73,92 @@ def command(
             seed=seed,
             group_by=group_by,
             follow_links=follow_links,
+            lang=lang,
             progress=progress,
         )
     if as_json:
         click.echo(json.dumps(found.report, ensure_ascii=False, indent=2))
     else:
-        tell(Console(), found.report)
+        tell(Console(), found.report, words_in(lang))
     if page:
         place = out or (dataset if dataset.is_dir() else dataset.parent) / PAGE
         write_text_atomic(place, render_page(found))
-        click.echo(f"Page: {place}", err=as_json)
+        click.echo(say(words_in(lang), "terminal", "page", place=place), err=as_json)
 
 
-def tell(console: Console, report: Mapping[str, Any]) -> None:
+def tell(console: Console, report: Mapping[str, Any], words: Words) -> None:
     """The report in the terminal."""
-    about = report["dataset"]
-    console.print(f"[bold]{escape(about['path'])}[/]: {about['samples']:,} samples, {about['images']:,} images, "
-                  f"{about['boxes']:,} boxes", highlight=False)  # fmt: skip
-    console.print(_splits(report["splits"]))
-    console.print(_classes(report["classes"], list(report["splits"])))
+    about, terminal = report["dataset"], words["terminal"]
+    lead = say(words, "terminal", "lead", **{**about, "objects": about["boxes"]})
+    console.print(f"[bold]{escape(about['path'])}[/]: {lead}", highlight=False)
+    console.print(_splits(report["splits"], words))
+    console.print(_classes(report["classes"], list(report["splits"]), words))
     if report["annotations"]:
-        told = ", ".join(f"{entry['reason']} {entry['n']:,} ({entry['outcome']})" for entry in report["annotations"])
-        console.print(f"[bold]Annotations:[/] {escape(told)}", highlight=False)
+        told = ", ".join(
+            f"{entry['reason']} {entry['n']:,} ({words['outcomes'][entry['outcome']]})"
+            for entry in report["annotations"]
+        )
+        console.print(f"[bold]{terminal['annotations']}[/] {escape(told)}", highlight=False)
     for pair in report["images"]["closest"][:PAIRS_SHOWN]:
-        bits = "the same bytes" if pair["bits"] is None else f"{pair['bits']} of 256 bits differ"
         one, other = (f"{name} ({split})" for name, split in zip(pair["images"], pair["splits"], strict=True))
-        console.print(f"[bold]Alike:[/] {escape(one)} and {escape(other)}: {bits}", highlight=False)
-    console.print("[bold]What to look at[/]")
-    for line in told_findings(report["findings"]):
+        bits = words["bits"]["bytes"] if pair["bits"] is None else say(words, "bits", "some", n=pair["bits"])
+        told = say(words, "terminal", "pair", one=one, other=other, bits=bits)
+        console.print(f"[bold]{terminal['alike']}[/] {escape(told)}", highlight=False)
+    console.print(f"[bold]{terminal['look_at']}[/]")
+    for line in told_findings(report["findings"], words):
         console.print(line, highlight=False)
+    if not report["findings"]:
+        console.print(f"  {words['nothing']}")
+    if not report["images"]["read"]:
+        console.print(f"  {words['unread']}")
 
 
-def told_findings(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def told_findings(findings: Sequence[Mapping[str, Any]], words: Words) -> Iterator[str]:
     """A line for each finding, and its examples."""
-    if not findings:
-        yield "  Nothing stands out."
     for finding in findings:
         level = finding["level"]
-        yield f"  [{LEVEL_STYLES[level]}]{level}[/] {escape(finding['text'])} [dim]\\[{finding['name']}][/]"
+        style, name = LEVEL_STYLES[level], words["levels"][level]
+        yield f"  [{style}]{name}[/] {escape(finding['text'])} [dim]\\[{finding['name']}][/]"
         if finding["examples"]:
             more = ", ..." if is_cut(finding) else ""
             yield f"    [dim]{escape(', '.join(finding['examples']))}{more}[/]"
 
 
-def _splits(splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("split", title="Splits", title_justify="left")
-    for heading in ("samples", "images", "found", "not found", "boxes", "label tokens (max)", "grid ceiling"):
-        table.add_column(heading, justify="right")
+def _splits(splits: Mapping[str, Mapping[str, Any]], words: Words) -> Table:
+    columns = words["columns"]
+    table = Table(columns["split"], title=words["terminal"]["splits"], title_justify="left")
+    counted = {**{key: key for key in COUNTS}, "objects": "boxes"}
+    for key in (*counted, "tokens", "longest", "ceiling"):
+        table.add_column(columns[key], justify="right")
     for name, numbers in splits.items():
-        tokens, ceiling = numbers["label_tokens"], numbers["grid_ceiling"]
-        counts = [f"{numbers[key]:,}" for key in ("samples", "images", "found", "not_found", "boxes")]
-        table.add_row(escape(name), *counts, f"{tokens['mean']:.0f} ({tokens['max']:,})", _figure(ceiling, 4))
+        tokens = numbers["label_tokens"]
+        counts = [f"{numbers[key]:,}" for key in counted.values()]
+        figures = (f"{tokens['mean']:.0f}", f"{tokens['max']:,}", _figure(numbers["grid_ceiling"], 4))
+        table.add_row(escape(name), *counts, *figures)
+    table.caption, table.caption_justify = words["terminal"]["splits_about"], "left"
     return table
 
 
-def _classes(classes: Mapping[str, Mapping[str, Any]], splits: Sequence[str]) -> Table:
+def _classes(classes: Mapping[str, Mapping[str, Any]], splits: Sequence[str], words: Words) -> Table:
     """The most and, of many, the least frequent classes."""
-    table = Table("class", title=f"Classes ({len(classes):,})", title_justify="left")
-    for heading in (*splits, "found", "not found", "side (cells)", "small", "grid ceiling"):
+    columns = words["columns"]
+    title = say(words, "terminal", "classes", n=len(classes))
+    table = Table(columns["class"], title=title, title_justify="left")
+    asked, small = ("found", "not_found"), say(words, "columns", "small", cells=SMALL)
+    for heading in (*splits, *(columns[key] for key in asked), columns["side"], small, columns["ceiling"]):
         table.add_column(escape(heading), justify="right")
+    table.columns[0].overflow = "fold"  # names can be read in full
     names, half = list(classes), CLASSES_SHOWN // 2
     for name in names if len(names) <= CLASSES_SHOWN else [*names[:half], None, *names[-half:]]:
         if name is None:
             table.add_row("...")
             continue
         entry = classes[name]
-        counts = [f"{n:,}" for n in entry["boxes"].values()]
-        asked = [f"{sum(entry[key].values()):,}" for key in ("found", "not_found")]
+        counts = [f"{n:,}" for n in (*entry["boxes"].values(), *(sum(entry[key].values()) for key in asked))]
         sizes = [_figure(entry["cells_median"], 0), f"{entry['small']:,}", _figure(entry["grid_ceiling"], 3)]
-        table.add_row(escape(name), *counts, *asked, *sizes)
-    table.caption, table.caption_justify = "boxes by split; side: the median shorter one; small: under 5 cells", "left"
+        table.add_row(escape(name), *counts, *sizes)
+    about = say(words, "terminal", "classes_about", splits=", ".join(splits), cells=SMALL)
+    table.caption, table.caption_justify = escape(about), "left"
     return table
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from grounding import __version__
+from grounding.closest import did_you_mean
 from grounding.errors import GroundingError
 from grounding.processes import ending_all, is_first_to_fail
 
@@ -32,7 +33,9 @@ SUBCOMMANDS = {
     "demo": Subcommand(
         "grounding.cli.demo", "All of it in minutes, without a download: a tiny model learns new things."
     ),
-    "convert": Subcommand("grounding.cli.convert", "Annotations (COCO, Pascal VOC) to prompt/label pairs."),
+    "convert": Subcommand(
+        "grounding.cli.convert", "Annotations (COCO, VOC, YOLO, Open Images, ...) to prompt/label pairs."
+    ),
     "inspect": Subcommand("grounding.cli.inspect", "What a dataset holds and what to look at in it, as a page."),
     "validate": Subcommand("grounding.cli.validate", "Can this dataset be trained on, and its numbers be believed?"),
     "export": Subcommand(
@@ -85,6 +88,14 @@ class LazyGroup(click.Group):
         if not any(parameter.opts == ["--debug"] for parameter in command.params):
             command.params.append(_debug_option())
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in SUBCOMMANDS and not name.startswith("-"):
+            ctx.fail(f"There is no command {name!r}. {did_you_mean(name, SUBCOMMANDS)}".rstrip())
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grounding.cli.choice import Choice
 from grounding.errors import InputError, RunError
+from grounding.models.json_files import read_json
+from grounding.models.presence import check_presence
 from grounding.progress import Bars
 from grounding.samples import atomic_path
 
 if TYPE_CHECKING:
+    from grounding.inference.agreement import Greedy
     from grounding.models.cogvlm import CogVLMConfig
     from grounding.settings.schema import ModelSettings
     from grounding.tuning.merge import Merged, Recipe
@@ -34,11 +38,11 @@ ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its fi
 @click.option("--tokenizer", metavar="PATH", help="Where the base ships none.")
 @click.option(
     "--base",
-    type=click.Choice(["dequantised", "original"]),
+    type=Choice(["dequantised", "original"]),
     help="What the adapter is added to: the base as it was rounded in QLoRA, then dequantised (the default after "
     "QLoRA: the result answers as in training), or the base as it is stored (the default otherwise).",
 )
-@click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
+@click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
 @click.option("--shard-size", default="4GiB", show_default=True, metavar="SIZE", help="Largest file of weights.")
 @click.option("--device", metavar="NAME", help="Where matrices are worked on. Default: the first GPU, else the CPU.")
 @click.option(
@@ -69,11 +73,14 @@ def command(
     shard_bytes = _bytes(shard_size)
     adapter = _adapter_folder(adapter)
     settings = _settings_of(adapter)
+    path = model or _base_of(adapter, settings)
+    check_presence(path, tokenizer=tokenizer)
 
     from grounding.models.loading import default_device
 
     place = default_device() if device is None else _device(device)
-    recipe, config, words = _recipe(adapter, settings, model, tokenizer, base, quantization)
+    pinned = settings.revision if settings and not model else None
+    recipe, config, words = _recipe(adapter, settings, path, pinned, tokenizer, base, quantization)
     _say(recipe)
     _check_room(recipe.base, out)
     with atomic_path(out) as folder:
@@ -85,7 +92,7 @@ def command(
             + (f" ({merged.where})." if merged.where else ".")
         )
         if answers:
-            click.echo(_compare_answers(recipe, folder, words, place))
+            click.echo(_compare_answers(recipe, folder, words, place, merged))
     click.echo(f"Checkpoint: {out} ({len(merged.files)} files of weights)")
 
 
@@ -114,34 +121,46 @@ def _settings_of(adapter: Path) -> ModelSettings | None:
     return None if file is None else read_settings(file).model
 
 
+def _base_of(adapter: Path, settings: ModelSettings | None) -> str:
+    """What an adapter was trained on, by its run or by itself.
+
+    Raises:
+        InputError: nothing says it.
+    """
+    named = settings.path if settings else None
+    path = named or read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
+    if not path:
+        raise InputError(
+            "neither a run nor the adapter says what its base is.", where=str(adapter), fix="Give --model."
+        )
+    return str(path)
+
+
 def _recipe(
     adapter: Path,
     settings: ModelSettings | None,
-    model: str | None,
+    path: str,
+    revision: str | None,
     tokenizer: str | None,
     base: str | None,
     quantization: str | None,
 ) -> tuple[Recipe, CogVLMConfig, Path]:
     """What is merged, the result's config, and where its tokenizer comes from.
 
+    Args:
+        path: folder or name of the base. revision: of a name.
+
     Raises:
-        InputError: nothing says what the base is, or it is dequantised though nothing says how it was quantised.
+        InputError: the base is dequantised though nothing says how it was quantised.
     """
     from grounding.models.adapter_notes import read_notes
     from grounding.models.checkpoint import read_config
     from grounding.models.cogvlm.resolution import with_image_size
     from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
-    from grounding.models.json_files import read_json
     from grounding.models.loading import torch_dtype
     from grounding.tuning.merge import Recipe
 
-    named = settings.path if settings else None
-    path = model or named or read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
-    if not path:
-        raise InputError(
-            "neither a run nor the adapter says what its base is.", where=str(adapter), fix="Give --model."
-        )
-    folder = checkpoint_folder(path, settings.revision if settings and not model else None)
+    folder = checkpoint_folder(path, revision)
     if settings is not None and settings.quantization != "none":
         if quantization not in (None, settings.quantization):
             raise InputError(f"the run was trained with {settings.quantization}.", where="--quantization")
@@ -225,24 +244,39 @@ def _check_room(base: Path, out: Path) -> None:
         )
 
 
-def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any) -> str:
+def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any, merged: Merged) -> str:
     """Base with adapter and merged checkpoint, loaded one after the other, asked the same about one picture."""
     needed = ROOM * sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     free = free_memory(place)
     if needed > free:
         gib = f"{needed / 2**30:.1f} GiB, and {place} has {free / 2**30:.1f} GiB free"
         return f"Answers were not compared: that takes {gib}."
+    from grounding.inference.agreement import SIGMAS, parting_of
+
     before = _answers(recipe.base, words, place, recipe)
     after = _answers(folder, folder, place, None)
-    same = sum(one == other for one, other in zip(before, after, strict=True))
-    return f"Answers: {same} of {len(PROMPTS)} are the same, of {ANSWER_TOKENS} tokens at most, greedy."
+    partings = [parting_of(one, other) for one, other in zip(before, after, strict=True)]
+    # Differences of single matrices add up as chance does, with the root of their number.
+    rounding = SIGMAS * merged.largest * merged.matrices**0.5
+    lines = [
+        f"Answers: {partings.count(None)} of {len(PROMPTS)} are the same, of {ANSWER_TOKENS} tokens at most, greedy."
+    ]
+    for prompt, parting in zip(PROMPTS, partings, strict=True):
+        if parting is not None:
+            why = "a near tie, which rounding decides" if parting.near_tie(rounding) else "more than rounding explains"
+            lines.append(
+                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are "
+                "{:.2g} apart before and {:.2g} after; ".format(*parting.gaps)
+                + f"all moved by {parting.moved:.2g}, {parting.moved / parting.spread:.1%} of their spread."
+            )
+    return "\n".join(lines)
 
 
-def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> list[str]:
+def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> list[Greedy]:
     import numpy as np
     from PIL import Image
 
-    from grounding.inference.engine import Request, answer
+    from grounding.inference.agreement import answer_greedily
     from grounding.models.loading import load_model
 
     options: dict[str, Any] = {}
@@ -252,10 +286,8 @@ def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> li
         if recipe.quantization:
             options["dtype"] = str(recipe.compute_dtype).removeprefix("torch.")
     loaded = load_model(folder, device=place, tokenizer=words, **options)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    requests = [Request(Image.fromarray(noise), prompt) for prompt in PROMPTS]
-    made = answer(loaded.model, loaded.processor, requests, batch_size=1, max_new_tokens=ANSWER_TOKENS)
-    return [one.text for one in made]
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    return answer_greedily(loaded.model.eval(), loaded.processor, noise, PROMPTS, ANSWER_TOKENS)
 
 
 def free_memory(place: Any) -> int:

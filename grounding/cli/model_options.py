@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grounding.cli.choice import Choice
 from grounding.inference.budget import BOXES, tokens_for
+from grounding.models.presence import check_presence
 from grounding.processes import is_first
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ _OPTIONS = (
     click.option("--max-boxes", type=click.IntRange(1), default=BOXES, show_default=True, help="Room in an answer."),
     click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer. Default: what so many boxes take."),
     click.option("--constrain", is_flag=True, help="Allow only answers that can be read; said beside them."),
-    click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Default: as stored."),
-    click.option("--quantization", type=click.Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits."),
+    click.option("--dtype", type=Choice(["float32", "bfloat16", "float16"]), help="Default: as stored."),
+    click.option("--quantization", type=Choice(["nf4", "int8"]), help="Load the decoder in 4 or 8 bits."),
     click.option("--quantize-tower", is_flag=True, help="The vision tower too."),
     click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... Default: the first GPU, else the CPU."),
-    click.option("--attention", type=click.Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa."),
+    click.option("--attention", type=Choice(["eager", "sdpa", "flash_attention_2"]), help="Default: sdpa."),
     click.option("--tokenizer", type=PATH, metavar="PATH", help="Where the checkpoint ships no tokenizer."),
-    click.option("--rope-dtype", type=click.Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says."),
+    click.option("--rope-dtype", type=Choice(["float32", "bfloat16"]), help="Default: as the checkpoint says."),
     click.option(
         "--image-size", type=click.IntRange(1), metavar="N", help="In pixels. Default: the adapter's or model's."
     ),
@@ -52,6 +54,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def answer_tokens(options: Mapping[str, Any]) -> int:
     """The longest answer in tokens, by `--max-new-tokens` or else by `--max-boxes`."""
     return tokens_for(options["max_new_tokens"], options["max_boxes"])
+
+
+def check_model(options: Mapping[str, Any]) -> None:
+    """Sees that what the options name is there: at once, before torch is imported and a model loaded.
+
+    Raises:
+        InputError: something is not.
+    """
+    check_presence(options["model"], adapter=options["adapter"], tokenizer=options["tokenizer"])
 
 
 def load(options: Mapping[str, Any]) -> LoadedModel:

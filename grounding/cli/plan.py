@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from grounding.cli.choice import Choice
 from grounding.errors import GroundingError, InputError
 from grounding.settings import FinetuneSettings, read_architecture, read_settings
 
@@ -51,7 +52,7 @@ class Data(NamedTuple):
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="GPUs, a process each.")
 @click.option(
     "--strategy",
-    type=click.Choice(["ddp", "zero2", "zero3", "fsdp"]),
+    type=Choice(["ddp", "zero2", "zero3", "fsdp"]),
     default="ddp",
     show_default=True,
     help="What several processes spread: the prompts alone, or optimiser state, or weights too (configs/launch).",

@@ -19,7 +19,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from grounding.cli.model_options import PATH, answer_tokens, load, model_options
+from grounding.cli.choice import Choice
+from grounding.cli.model_options import PATH, answer_tokens, check_model, load, model_options
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
 from grounding.progress import Bars
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DRAWN = ".boxes"  # photo.jpg is drawn on as photo.boxes.png
 DEFAULT_MODEL = "pocket"
+PLACES = 3  # refused parts that are told by their place, of each reason
 FEW = 9  # questions below which no bar is shown: they are answered before one could be read
 
 
@@ -51,9 +53,7 @@ class Asked(NamedTuple):
 @model_options
 @click.option("--phrases", "phrase_file", type=PATH, metavar="FILE", help="More phrases, one a line.")
 @click.option("--prompt", metavar="TEXT", help="The whole prompt as it is to be asked, in place of phrases.")
-@click.option(
-    "--lang", type=click.Choice(["en", "zh"]), help="Of the prompts. Default: zh for a phrase with Han characters."
-)
+@click.option("--lang", type=Choice(["en", "zh"]), help="Of the prompts. Default: zh for a phrase with Han characters.")
 @click.option(
     "--not-found", metavar="TEXT", help="The not-found sentence the model was trained on, if a different one."
 )
@@ -82,10 +82,13 @@ def command(
     asked = _questions([*phrases, *_lines(phrase_file)], prompt, lang, options["templates"])
     if no_draw and out is not None:
         raise InputError("give either --out or --no-draw.", where="grounding predict")
+    check_model(options)
     names = _pictures(image)
     draw = not no_draw and (out is not None or not as_json)
     places = {name: _drawn_name(image, name, out) for name in names} if draw else {}
     _check_drawable(places.values())
+    if draw:
+        _say_unwritable(one.phrase for one in asked if one.phrase)
     readable, unreadable = _sorted_out(names, only=not image.is_dir())
     if options["model"] is None:
         options["model"] = Path(DEFAULT_MODEL)
@@ -265,10 +268,26 @@ def _draw(picture: Image.Image, rows: Sequence[Mapping[str, Any]], place: Path) 
     boxes = [box for row in rows for box in row["boxes_px"]]
     if not boxes:
         return None
-    phrase_of = [number for number, row in enumerate(rows) for _ in row["boxes_px"]] if len(rows) > 1 else None
+    row_of = [number for number, row in enumerate(rows) for _ in row["boxes_px"]]
     large, times = enlarged(picture)
-    save_picture(draw_boxes(large, [[times * edge for edge in box] for box in boxes], phrase_of), place)
+    drawn = draw_boxes(
+        large,
+        [[times * edge for edge in box] for box in boxes],
+        row_of if len(rows) > 1 else None,
+        [rows[number]["phrase"] or "" for number in row_of],
+    )
+    save_picture(drawn, place)
     return str(place)
+
+
+def _say_unwritable(phrases: Iterable[str]) -> None:
+    """That names will be missing in drawings, where this machine has no font for them."""
+    from grounding.evaluation.fonts import font_for
+
+    lacking = [phrase for phrase in phrases if font_for(phrase, 12) is None]
+    if lacking:
+        names = ", ".join(lacking)
+        click.echo(f"No font of this machine can write {names}: in drawings these have their number alone.", err=True)
 
 
 def _tell_json(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -287,6 +306,16 @@ def _tell(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(f"Drawn: {escape(rows[0]['drawn'])}", highlight=False, soft_wrap=True)
 
 
+def _refused(refusals: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """For each reason how many parts were refused, and where in the answer the first of them stand."""
+    places: dict[str, list[str]] = {}
+    for part in refusals:
+        places.setdefault(part["reason"], []).append(f"{part['start']}-{part['end']}")
+    for reason, where in places.items():
+        more = ", ..." if len(where) > PLACES else ""
+        yield f"{reason} {len(where):,} (characters {', '.join(where[:PLACES])}{more})"
+
+
 def _lines_of(row: Mapping[str, Any], before: int) -> Iterator[str]:
     """What is said of one answer; `before`: how many boxes the answers before it have."""
     if row["status"] == "unreadable":
@@ -297,7 +326,8 @@ def _lines_of(row: Mapping[str, Any], before: int) -> Iterator[str]:
     said = {
         "not_found": f"{asked} was not found.",
         "unparsable": f"{asked}: the answer cannot be read: {REASONS.get(row['reason'], '')} ({row['reason']}).",
-        "cut_off": f"{asked}: the answer was cut off before one complete box; raise --max-boxes.",
+        "cut_off": f"{asked}: the answer was cut off before one complete box, by --max-boxes, --max-new-tokens or the "
+        "positions of the model.",
         "boxes": f"{len(row['boxes_px'])} {'box' if len(row['boxes_px']) == 1 else 'boxes'} for {asked}",
     }[row["status"]]
     yield f"{row['image']} ({width} x {height}): {said}"
@@ -305,5 +335,5 @@ def _lines_of(row: Mapping[str, Any], before: int) -> Iterator[str]:
         score = f"   log-probability {row['scores'][index]:.3f}" if row["scores"] else ""
         yield f"  {before + index + 1:3d}  x {x0:.1f} to {x1:.1f}, y {y0:.1f} to {y1:.1f} px{score}"
     if row["status"] == "boxes" and row["refusals"]:
-        yield f"Parts of the answer that could not be read: {', '.join(part['reason'] for part in row['refusals'])}"
+        yield f"Parts of the answer that could not be read: {'; '.join(_refused(row['refusals']))}"
     yield f"Answer: {row['text']}"

@@ -14,9 +14,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from data_tools.inspection.words import Words, say, words_in
 from data_tools.stats import BUDGET
 from grounding.cli.bars import bars
+from grounding.cli.choice import Choice
 from grounding.cli.inspect import told_findings
+from grounding.samples import LANGUAGES
 
 if TYPE_CHECKING:
     from data_tools.validation.judging import Lengths, Measure
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--check-images/--no-check-images", default=True, show_default=True, help="Read every image.")
 @click.option("--group-by", metavar="REGEX", help="What may not be in two splits. Default: as converted.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option("--lang", type=Choice(LANGUAGES), default="en", show_default=True, help="Words of what is printed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else.")
 @click.pass_context
 def command(
@@ -40,25 +44,29 @@ def command(
     model: Path | None,
     tokenizer: Path | None,
     max_label_tokens: int,
+    lang: str,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Judge DATASET: a folder that `grounding convert` made, or one JSONL file.
 
     Labels read back to their boxes, boxes lie in their images, images are there and whole, nothing is in two splits,
-    no prompt gives its answer away, and no label is too long: by the tokenizer of --model, else estimated. Exit status
-    0: sound, perhaps with warnings; 1: something spoils training or makes its numbers false; 2: there is no dataset.
+    no prompt gives its answer away, and no label is too long: by the tokenizer of --model, else estimated. `inspect`
+    tells what is rare, uneven or small. Exit status 0: sound, perhaps with warnings; 1: something spoils training or
+    makes its numbers false; 2: there is no dataset.
     """
     from data_tools.validation.judging import estimate
     from data_tools.validation.validate import validate
 
     measure = estimate if model is None else _measure(model, tokenizer, max_label_tokens)
     with bars(quiet=as_json) as progress:
-        found = validate(dataset, measure=measure, max_label_tokens=max_label_tokens, progress=progress, **options)
+        found = validate(
+            dataset, measure=measure, max_label_tokens=max_label_tokens, lang=lang, progress=progress, **options
+        )
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
-        _tell(Console(), found, dataset, model)
+        _tell(Console(), found, dataset, model, words_in(lang))
     context.exit(0 if found["sound"] else 1)
 
 
@@ -90,11 +98,16 @@ def _measure(model: Path, tokenizer: Path | None, max_label_tokens: int) -> Meas
     return measure
 
 
-def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | None) -> None:
-    by = f"by the tokenizer of {model}" if model else "estimated (--model measures it)"
-    looked_at = f"{found['samples']:,} samples, {found['images']:,} images read"
-    longest = f"longest label {found['longest']['label']:,} tokens, {escape(by)}"
-    console.print(f"[bold]{escape(str(dataset))}[/]: {looked_at}; {longest}", highlight=False)
-    for line in told_findings(found["findings"]):
+def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | None, words: Words) -> None:
+    told = words["validate"]
+    by = say(words, "validate", "measured", model=model) if model else told["estimated"]
+    lead = say(words, "validate", "lead", **{**found, "longest": found["longest"]["label"], "by": by})
+    console.print(f"[bold]{escape(str(dataset))}[/]: {escape(lead)}", highlight=False)
+    for line in told_findings(found["findings"], words):
         console.print(line, highlight=False)
-    console.print("[green]It can be trained on.[/]" if found["sound"] else "[bold red]It must not be trained on so.[/]")
+    if not found["findings"]:
+        console.print(f"  {told['nothing' if found['images'] else 'nothing_unread']}", highlight=False)
+    if not found["images"]:
+        console.print(f"  {words['unread']}")
+    console.print(f"[green]{told['sound']}[/]" if found["sound"] else f"[bold red]{told['unsound']}[/]")
+    console.print(escape(say(words, "validate", "advice", dataset=dataset)), highlight=False, soft_wrap=True)

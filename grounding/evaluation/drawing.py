@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from grounding.errors import InputError
+from grounding.evaluation.fonts import font_for
 from grounding.samples import atomic_path
 
 COLOURS = ("#ff5a1f", "#12a150", "#2457d6", "#c026d3", "#d97706", "#0891b2")
@@ -23,26 +24,44 @@ def enlarged(image: Image.Image) -> tuple[Image.Image, int]:
 
 
 def draw_boxes(
-    image: Image.Image, xyxy_px: Sequence[Sequence[float]], groups: Sequence[int] | None = None
+    image: Image.Image,
+    xyxy_px: Sequence[Sequence[float]],
+    groups: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Image.Image:
     """A copy of an RGB picture with each box drawn and numbered from 1, in the given order.
 
     Args:
         groups: for each box a number, and boxes of one number have one colour; without, each has the next one.
+        names: for each box what is written behind its number; as much of it as there is room for, and nothing where
+            this machine has no font for it (see `fonts.font_for`).
     """
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     line = max(2, round(max(image.size) / PART_OF_SIDE))
-    font = ImageFont.load_default(size=6 * line)
-    for number, box in enumerate(xyxy_px, start=1):
-        colour = COLOURS[(number - 1 if groups is None else groups[number - 1]) % len(COLOURS)]
-        x0, y0, x1, y1 = box
+    colours = [COLOURS[group % len(COLOURS)] for group in groups or range(len(xyxy_px))]
+    for (x0, y0, x1, y1), colour in zip(xyxy_px, colours, strict=True):
         pen.rectangle((x0, y0, x1, y1), outline="white", width=line + 2)
         pen.rectangle((x0 + 1, y0 + 1, max(x1 - 1, x0 + 1), max(y1 - 1, y0 + 1)), outline=colour, width=line)
-        left, top, right, bottom = pen.textbbox((x0 + 2 * line, y0 + line), str(number), font=font)
-        pen.rectangle((left - line, top - line, right + line, bottom + line), fill=colour)
-        pen.text((x0 + 2 * line, y0 + line), str(number), fill="white", font=font)
+    for number, (x0, y0, *_) in enumerate(xyxy_px, start=1):  # above all lines
+        _write(pen, number, names[number - 1] if names else "", (x0, y0), line, colours[number - 1], drawn.width)
     return drawn
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, number: int, name: str, corner: tuple[float, float], line: int, colour: str, width: int
+) -> None:
+    """The number and name of a box inside its upper left corner, moved to the left as far as the picture demands."""
+    font = font_for(name, 6 * line)
+    if font is None:
+        name, font = "", font_for("", 6 * line)
+    ends = range(len(name), 0, -1)
+    texts = (f"{number} {name[:end]}{'...' if end < len(name) else ''}" for end in ends)
+    text = next((text for text in texts if pen.textlength(text, font=font) <= width - 4 * line), str(number))
+    place = (max(line, min(corner[0] + 2 * line, width - 2 * line - pen.textlength(text, font=font))), corner[1] + line)
+    left, top, right, bottom = pen.textbbox(place, text, font=font)
+    pen.rectangle((left - line, top - line, right + line, bottom + line), fill=colour)
+    pen.text(place, text, fill="white", font=font)
 
 
 def draw_truth_and_answer(

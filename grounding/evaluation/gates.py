@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED, GATED
 from grounding.evaluation.report.headline import pick
@@ -73,10 +74,12 @@ def _gate(option: str, text: str, sets: Sequence[str]) -> Gate:
         raise InputError(f"{text!r} is no gate; MEASURE=NUMBER is needed, as acc_50=0.8.", where=option)
     allowed = [name for name in GATED if option != DROP or name in COMPARED]
     if measure not in allowed:
-        raise InputError(f"there is no measure {measure!r}; there are {', '.join(allowed)}.", where=option)
+        problem = f"there is no measure {measure!r}; there are {', '.join(allowed)}."
+        raise InputError(problem, where=option, fix=did_you_mean(measure, allowed))
     if data and data not in sets:
         known = f"; there are {', '.join(sets)}" if sets else ""
-        raise InputError(f"no set {data!r} rides along{known}.", where=option, fix="Name it with --also.")
+        fix = did_you_mean(data, sets) or "Name it with --also."
+        raise InputError(f"no set {data!r} rides along{known}.", where=option, fix=fix)
     if measure in COMPARED and limit > 1:
         raise InputError(
             f"{text}: rates are fractions from 0 to 1.", where=option, fix=f"For {limit:g} %: {about}={limit / 100:g}."

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest
+from scipy.fft import irfft, next_fast_len
+from scipy.stats import binomtest
 
 from grounding.evaluation.intervals import (
     FEW,
@@ -26,6 +27,8 @@ from grounding.evaluation.intervals import (
     resampled,
     units_of,
 )
+
+Counts = NDArray[np.bool_] | NDArray[np.int64]
 
 FEW_DIFFER = FEW  # below this many images in which two runs differ a bootstrap of the difference is too narrow
 
@@ -156,7 +159,7 @@ def difference_of_medians(
     return rate(now["value"] - was["value"], difference_of_intervals(was, now, together), len(images))
 
 
-def swap_test(base: NDArray[np.bool_], other: NDArray[np.bool_], images: NDArray[np.int64]) -> dict[str, Any]:
+def swap_test(base: Counts, other: Counts, images: NDArray[np.int64]) -> dict[str, Any]:
     """Whether two runs are right equally often, by the samples that only one of them has right.
 
     `mcnemar_p`: Q. McNemar, Psychometrika 12 (1947), by the exact binomial distribution, two-sided. It takes samples as
@@ -165,14 +168,16 @@ def swap_test(base: NDArray[np.bool_], other: NDArray[np.bool_], images: NDArray
     `base` has) have signs like a fair coin's; exact, two-sided. With one sample an image the two are equal.
 
     Args:
-        base, other: bool[N], whether each sample is right.
+        base, other: bool[N], whether each sample is right; or int64[N], how many mistakes are made in it, of which
+            `mcnemar_p` only sees which run makes more.
         images: int64[N].
 
     Returns:
-        `only_base`, `only_other`, `n`, `mcnemar_p`, `p`; both 1 where the runs are right in the same samples.
+        `only_base`, `only_other` (samples in which that run has more), `n`, `mcnemar_p`, `p`; both 1 where the runs are
+        right in the same samples.
     """
-    lost, won = int((base & ~other).sum()), int((other & ~base).sum())
-    by_image = np.bincount(numbered(images), other.astype(np.int64) - base.astype(np.int64)) if len(images) else images
+    lost, won = int((base > other).sum()), int((other > base).sum())
+    by_image = np.bincount(numbered(images), np.subtract(other, base, dtype=np.int64)) if len(images) else images
     return {
         "only_base": lost,
         "only_other": won,
@@ -183,18 +188,25 @@ def swap_test(base: NDArray[np.bool_], other: NDArray[np.bool_], images: NDArray
 
 
 def sign_test(changes: NDArray[np.int64]) -> float:
-    """How likely a sum at least as far from 0 is, if each number had its sign by a fair coin; exact.
+    """How likely a sum at least as far from 0 is, if each number had its sign by a fair coin; exact, but for rounding.
 
-    Numbers of one size make a binomial distribution each, and these are folded.
+    The sum is `total - 2 * minus`, where `minus` adds up the sizes of the numbers with a minus. Its distribution is the
+    inverse Fourier transform of its characteristic function, to which a number of size s gives a factor of
+    (1 + exp(-iws)) / 2 = cos(ws / 2) exp(-iws / 2). The least that can come out is two of all choices of signs.
     """
     sizes, times = np.unique(np.abs(changes[changes != 0]), return_counts=True)
-    chances = np.ones(1)
+    if not len(sizes):
+        return 1.0
+    total = int((sizes * times).sum())
+    length = next_fast_len(total + 1, real=True)
+    half = np.pi * np.arange(length // 2 + 1) / length  # w / 2
+    moduli = np.ones(len(half))
     for size, count in zip(sizes.tolist(), times.tolist(), strict=True):
-        steps = np.zeros(2 * size * count + 1)
-        steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = np.convolve(chances, steps)
-    sums = np.arange(len(chances)) - len(chances) // 2
-    return min(1.0, float(chances[np.abs(sums) >= abs(int(changes.sum()))].sum()))
+        moduli *= np.cos(half * size) ** count
+    chances = irfft(moduli * np.exp(-1j * half * total), length)[: total + 1]
+    sums = total - 2 * np.arange(total + 1)
+    p = float(chances[np.abs(sums) >= abs(int(changes.sum()))].sum())
+    return min(1.0, max(2.0 ** (1 - int(times.sum())), p))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

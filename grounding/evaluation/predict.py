@@ -16,13 +16,13 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from grounding.errors import InputError, ManyErrors, RunError
+from grounding.errors import InputError, RunError
 from grounding.evaluation.predictions import Prediction, decode_line, encode_line, write_predictions
 from grounding.inference.budget import MAX_NEW_TOKENS
 from grounding.inference.engine import Answer, Request, answer, share_of
 from grounding.models.cogvlm.processor import CogVLMProcessor
 from grounding.processes import count, gathered, is_first, number
-from grounding.samples import Dataset, Sample, image_key, open_image, resolve_image
+from grounding.samples import Dataset, Sample, check_images, image_key, open_image
 from grounding.text import Wording, answer_automaton, load_wordings, not_found_sentences
 
 # Tasks whose answer is one group of boxes or the not-found sentence, which is what an answer can be kept to. The others
@@ -141,26 +141,6 @@ def check_words(dataset: Dataset, requests: Sequence[Request]) -> None:
             fix="Labels from your own templates need a manifest.json that names these under `answers`, as `grounding "
             "convert` writes it; or answer without --constrain.",
         )
-
-
-def check_images(dataset: Dataset, *, follow_links: bool = False) -> None:
-    """Sees that the file of every image is there.
-
-    Raises:
-        InputError: all those that are missing or lie outside the image root.
-    """
-    asker: dict[str, str] = {}
-    for sample in dataset.samples:
-        if sample.image is not None:
-            asker.setdefault(sample.image, sample.id)
-    problems = []
-    for image, sample_id in asker.items():
-        try:
-            resolve_image(dataset.image_root, image, follow_links, where=f"sample {sample_id!r}")
-        except InputError as error:
-            problems.append(str(error))
-    if problems:
-        raise ManyErrors(f"{dataset.path}: images that cannot be used", problems)
 
 
 def fingerprint_of(dataset: Dataset, *, files: Mapping[str, Path | None], settings: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from grounding.errors import ManyErrors
+from grounding.errors import InputError, ManyErrors
 from grounding.samples import Lines, Sample, atomic_path, ids_of
 from grounding.samples.decoding import decode, read_places
 from grounding.samples.lines import NONE
@@ -90,7 +90,7 @@ def _read(path: Path) -> Iterator[tuple[int, Prediction]]:
         try:
             yield offset, decode(line, _DECODER)
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            problems.append(InputError(str(error), where=f"line {number}"))
     if problems:
         raise ManyErrors(
             f"{path}: not a predictions file",

@@ -177,17 +177,17 @@ class Constraint(LogitsProcessor):
     Args:
         texts: of the tokenizer.
         automata: one for each prompt; None: that prompt is answered freely.
-        max_new_tokens: the budget of an answer, the end included.
+        budgets: for each prompt the tokens that its answer may have, the end included.
 
     Raises:
         InputError: see `TokenTexts.check`.
     """
 
-    def __init__(self, texts: TokenTexts, automata: Sequence[Automaton | None], max_new_tokens: int) -> None:
-        for automaton in automata:
+    def __init__(self, texts: TokenTexts, automata: Sequence[Automaton | None], budgets: Sequence[int]) -> None:
+        for automaton, budget in zip(automata, budgets, strict=True):
             if automaton is not None:
-                texts.check(automaton, max_new_tokens)
-        self.texts, self.automata, self._tokens = texts, automata, max_new_tokens
+                texts.check(automaton, budget)
+        self.texts, self.automata, self.budgets = texts, automata, budgets
         self._columns: int | None = None
         # By prompt and the tokens so far, since beams change rows. None: free, ended, or never allowed.
         self._states: dict[tuple[int, tuple[int, ...]], State | None] = {}
@@ -205,7 +205,7 @@ class Constraint(LogitsProcessor):
             if automaton is None or state is None:
                 constrained[row] = scores[row]
             else:
-                left = self._tokens - len(ids)
+                left = self.budgets[prompt] - len(ids)
                 allowed = self.texts.allowed(automaton, state, beginning=not ids, tokens_left=left)
                 constrained[row, allowed] = scores[row, allowed]
         self._states = states

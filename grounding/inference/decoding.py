@@ -58,7 +58,8 @@ class Decoded(NamedTuple):
     """What a batch of B prompts was answered with.
 
     Attributes:
-        tokens: int64[B, N], padding behind the end.
+        tokens: int64[B, N], padding behind the end; of a row whose budget is smaller than another's there may be more
+            than it is allowed.
         logprobs: float32[B, N], log softmax of each token under the logits as the model gives them.
         given: for each prompt the log-probability of the answer given for it, None where none was.
     """
@@ -74,7 +75,7 @@ def decode(
     make_cache: Callable[[int], PrefixCache],
     *,
     decoding: Decoding,
-    max_new_tokens: int,
+    budgets: Sequence[int],
     special_ids: dict[str, int],
     given: Sequence[Sequence[int] | None],
     constraint: Constraint | None = None,
@@ -83,6 +84,7 @@ def decode(
 
     Args:
         make_cache: the cache that holds the prompts' prefixes, for so many rows a prompt.
+        budgets: the tokens that the answer to each prompt may have, its end included.
         special_ids: bos_token_id, eos_token_id, pad_token_id.
         given: tokens of an answer to score for each prompt, its end included, or None.
         constraint: what answers may be.
@@ -97,14 +99,14 @@ def decode(
             constraint.texts,
             constraint.automata,
             decoding.choose,
-            max_new_tokens=max_new_tokens,
+            budgets=budgets,
             pad=special_ids["pad_token_id"],
         )
     else:
         cache = make_cache(decoding.beams)
         columns = cache.get_seq_length() + prompts.input_ids.shape[1]
         tokens, logprobs, first, cache = _generate(
-            model, prompts, cache, make_cache, decoding, max_new_tokens, special_ids, constraint
+            model, prompts, cache, make_cache, decoding, max(budgets), special_ids, constraint
         )
     if any(ids is not None for ids in given):
         cache.crop(columns - cache.get_seq_length())

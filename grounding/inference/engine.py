@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from grounding.errors import InputError, RunError
 from grounding.inference.batches import Batch, plan_batches, windows
-from grounding.inference.budget import MAX_NEW_TOKENS
+from grounding.inference.budget import MAX_NEW_TOKENS, room_behind
 from grounding.inference.constrain import Constraint, TokenTexts
 from grounding.inference.decoding import Decoding, decode
 from grounding.inference.prefix import Prefilled, pad_prompts, prefill, prefix_of, row_cache
@@ -28,6 +29,13 @@ from grounding.text import Automaton
 
 BATCHES_AHEAD = 8  # requests are grouped by image within this many batches, then answered in their own order
 GREEDY = Decoding()
+logger = logging.get_logger(__name__)
+
+ENDED_BY_POSITIONS = (
+    "Answers were ended by the model's {:,} positions, which image, prompt and answer share; they count as cut off or "
+    "lack their end. A larger --max-boxes cannot help: ask for less at once (one class, or a part of the image), or "
+    "take a checkpoint with more positions."
+)
 
 Picture = Callable[[], Image.Image] | Image.Image
 
@@ -60,7 +68,7 @@ class Answer:
 
     Args:
         text: exactly as generated, without the special tokens.
-        finish: "eos" when the model ended it, "length" when the token budget did.
+        finish: "eos" when the model ended it, "length" when the token budget or the model's positions did.
         scores: for each box that can be read, in text order, the mean log-probability of its tokens under the
             unconstrained softmax.
         not_found_logprob: log-probability, under the same softmax, that the answer is the request's not-found sentence
@@ -94,14 +102,15 @@ def answer(
     Args:
         model: on the device that it is to run on; put into evaluation mode, and back.
         batch_size: prompts at a time.
-        max_new_tokens: the budget of an answer; the default holds 60 boxes and some words.
+        max_new_tokens: the budget of an answer; the default holds 60 boxes and some words. An answer has fewer where
+            the model's positions (`max_position_embeddings`) end before; the first that is ended so is logged.
         decoding: how tokens are chosen.
         progress: called with the number of answers that were made since the last call.
 
     Raises:
         RunError: out of memory.
-        InputError: an empty prompt; a constraint that the tokenizer or the budget does not allow; from a request that
-            cannot open its image.
+        InputError: a prompt that is empty or leaves no position; a constraint that the tokenizer or the budget does not
+            allow; from a request that cannot open its image.
     """
     was_training = model.training
     model.eval()
@@ -176,29 +185,38 @@ class _Engine:
             prefixes[0][0].next_position,
             model.device,
         )
+        taken = (prompts.position_ids[:, -1] + 1).tolist()
+        max_positions = model.config.max_position_embeddings
+        budgets = [room_behind(prompt, self.max_new_tokens, max_positions) for prompt in taken]
         sentences = [request.not_found for request in requests]
         decoded = decode(
             model,
             prompts,
             lambda rows: row_cache(prefixes, prompts, rows_per_prompt=rows),
             decoding=self.decoding,
-            max_new_tokens=self.max_new_tokens,
+            budgets=budgets,
             special_ids={name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
             given=[None if one is None else self.processor.answer_tokens(one) for one in sentences],
-            constraint=self._constraint([request.automaton for request in requests]),
+            constraint=self._constraint([request.automaton for request in requests], budgets),
         )
         rows = zip(decoded.tokens.tolist(), decoded.logprobs.tolist(), decoded.given, strict=True)
-        answers = [_read_row(self.processor, *row, tokenizer.eos_token_id) for row in rows]
+        answers = [
+            _read_row(self.processor, ids[:budget], logprobs, not_found, tokenizer.eos_token_id)
+            for (ids, logprobs, not_found), budget in zip(rows, budgets, strict=True)
+        ]
+        ends = zip(answers, budgets, strict=True)
+        if any(one.finish == "length" and budget < self.max_new_tokens for one, budget in ends):
+            logger.warning_once(ENDED_BY_POSITIONS.format(max_positions))
         return [
             replace(one, constrained=request.automaton is not None)
             for one, request in zip(answers, requests, strict=True)
         ]
 
-    def _constraint(self, automata: Sequence[Automaton | None]) -> Constraint | None:
+    def _constraint(self, automata: Sequence[Automaton | None], budgets: Sequence[int]) -> Constraint | None:
         if all(automaton is None for automaton in automata):
             return None
         self._texts = self._texts or TokenTexts(self.processor.tokenizer)
-        return Constraint(self._texts, automata, self.max_new_tokens)
+        return Constraint(self._texts, automata, budgets)
 
     def _prefixes(
         self, batch: Batch, requests: Sequence[Request], prefix: Encoded

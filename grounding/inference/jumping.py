@@ -90,7 +90,7 @@ def jump(
     automata: Sequence[Automaton | None],
     choose: Choose,
     *,
-    max_new_tokens: int,
+    budgets: Sequence[int],
     pad: int,
 ) -> Jumped:
     """Answer each prompt by what its automaton allows; those without one freely.
@@ -98,12 +98,13 @@ def jump(
     Args:
         cache: holds the prompts' prefixes; in the end the tokens too, with empty columns between them.
         choose: takes one token for each row.
+        budgets: the tokens that each answer may have, its end included.
     """
     device = prompts.input_ids.device
     width = cache.get_seq_length()
     real = prompts.real
     ids, positions = prompts.input_ids, prompts.position_ids
-    rows = [_Row(automaton, texts, max_new_tokens) for automaton in automata]
+    rows = [_Row(automaton, texts, budget) for automaton, budget in zip(automata, budgets, strict=True)]
     first: Tensor | None = None
     steps: list[list[int]] = []
     while True:

@@ -12,6 +12,7 @@ from torch import nn
 
 from grounding.errors import InputError
 from grounding.models.json_files import read_json
+from grounding.models.presence import ADAPTER_FILES, check_adapter_files
 
 PREFIX_KINDS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT")
 """Kinds that put virtual tokens before the row: they would run without an error and shift image positions."""
@@ -24,14 +25,8 @@ def check_adapter(model: nn.Module, folder: Path) -> None:
     Raises:
         InputError: files missing or broken, a refused kind, or tensors that fit no module of the model.
     """
-    settings_file, weights_file = folder / "adapter_config.json", folder / "adapter_model.safetensors"
-    for file in (settings_file, weights_file):
-        if not file.is_file():
-            raise InputError(
-                f"there is no {file.name}, so this is no PEFT adapter folder.",
-                where=str(folder),
-                fix="Name the folder that training wrote; adapters in .bin files are not read.",
-            )
+    check_adapter_files(folder)
+    settings_file, weights_file = (folder / name for name in ADAPTER_FILES)
     kind = str(read_json(settings_file).get("peft_type"))
     if kind in PREFIX_KINDS:
         raise InputError(

@@ -21,6 +21,7 @@ from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_frequencies
 from grounding.models.json_files import read_json
+from grounding.models.presence import CONFIG_FILE, check_checkpoint
 
 ARCHITECTURE = "CogVLMForCausalLM"
 _OTHER_FAMILY_KEYS = {
@@ -44,14 +45,8 @@ def read_config(folder: str | Path) -> CogVLMConfig:
     Raises:
         InputError: no folder, no config.json, broken JSON, another architecture, or impossible values.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(
-            "this is no folder.", where=str(folder), fix="Name a folder that holds config.json and the weights."
-        )
-    file = folder / "config.json"
-    if not file.is_file():
-        raise InputError("there is no config.json in this folder, so it is no checkpoint.", where=str(folder))
+    check_checkpoint(Path(folder))
+    file = Path(folder) / CONFIG_FILE
     return config_from(read_json(file), where=str(file))
 
 

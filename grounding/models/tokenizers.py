@@ -7,7 +7,9 @@ end 2. Knows nothing of prompts or images.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,13 @@ from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError
 from grounding.models.json_files import read_json
+from grounding.models.presence import NO_TOKENIZER
 
 SPACE = "▁"
 SPECIAL = ("<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 DIGITS = "0123456789"
 BOX_MARKS = "[],;"
-_MISSING = (
-    "Published CogVLM checkpoints ship none. Put the Llama tokenizer into that folder (the tokenizer.model of "
-    "lmsys/vicuna-7b-v1.5, or a tokenizer.json), or name its path as the tokenizer."
-)
 _PROBES = ("a  b", "[[086,540,400,760]].", "\n\t 汽车 🎉", " x", "")
 
 
@@ -42,11 +41,11 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     if path.is_dir():
         file = next((path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).is_file()), None)
         if file is None:
-            raise InputError("there is no tokenizer.json and no tokenizer.model.", where=str(path), fix=_MISSING)
+            raise InputError("there is no tokenizer.json and no tokenizer.model.", where=str(path), fix=NO_TOKENIZER)
     elif path.is_file():
         file = path
     else:
-        raise InputError("this tokenizer does not exist.", where=str(path), fix=_MISSING)
+        raise InputError("this tokenizer does not exist.", where=str(path), fix=NO_TOKENIZER)
     return _from_json(file) if file.suffix == ".json" else _from_sentencepiece(file)
 
 
@@ -54,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """A tokenizer for a tiny model, learned from texts.
 
     Any text comes back from its ids (but `▁` itself, which reads as a space, and the leading space of Llama's
-    convention). Every digit is a piece of its own.
+    convention). Every digit is a piece of its own. The same texts give the same tokenizer.
 
     Args:
         texts: what to learn pieces from.
@@ -70,8 +69,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     learner = Tokenizer(BPE())
     learner.normalizer = _space_marks()
     learner.pre_tokenizer = _words()
+    texts = list(texts)
+    # Left to the trainer, which of equally rare characters find no room would be chance.
+    alphabet = _alphabet(texts)[:room]
     trainer = trainers.BpeTrainer(
-        vocab_size=room, initial_alphabet=list(DIGITS + BOX_MARKS + SPACE), limit_alphabet=room, show_progress=False
+        vocab_size=room, initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
     model = json.loads(learner.to_str())["model"]
@@ -80,10 +82,18 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     return _wrap(vocabulary, [(left, right) for left, right in model["merges"]], _words())
 
 
+def _alphabet(texts: Iterable[str]) -> list[str]:
+    """What boxes are written with, then the characters of the texts, the most frequent first, ties in code order."""
+    fixed = list(DIGITS + BOX_MARKS + SPACE)
+    counts = Counter(chain.from_iterable(texts))
+    others = sorted(counts.keys() - {*fixed, " "}, key=lambda character: (-counts[character], character))
+    return fixed + others
+
+
 def _from_json(file: Path) -> PreTrainedTokenizerFast:
     document, settings = read_json(file), {}
     if "model" not in document:
-        raise InputError("this is no tokenizer: it has no `model`.", where=str(file), fix=_MISSING)
+        raise InputError("this is no tokenizer: it has no `model`.", where=str(file), fix=NO_TOKENIZER)
     settings_file = file.with_name("tokenizer_config.json")
     if settings_file.is_file():
         settings = read_json(settings_file)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from grounding.samples.atomic import atomic_path, write_json_atomic, write_text_atomic
-from grounding.samples.conversations import from_conversation, read_cogvlm_folder, to_conversation
+from grounding.samples.conversations import from_conversation, is_cogvlm_folder, read_cogvlm_folder, to_conversation
+from grounding.samples.image_presence import check_images
 from grounding.samples.images import (
     DECODING_ERRORS,
     image_key,
@@ -39,10 +40,12 @@ __all__ = [
     "Style",
     "Task",
     "atomic_path",
+    "check_images",
     "from_conversation",
     "ids_of",
     "image_key",
     "image_size",
+    "is_cogvlm_folder",
     "lines_of_file",
     "open_dataset",
     "open_image",

@@ -145,16 +145,16 @@ def read_cogvlm_folder(path: Path) -> list[Sample]:
     """
     images = _images_by_name(path / "images")
     samples: list[Sample] = []
-    found: list[str] = []
+    found: list[InputError] = []
     for folder, lang in LABEL_FOLDERS.items():
         for file in sorted((path / folder).rglob("*.json")):
             name = file.relative_to(path / folder).with_suffix("").as_posix()
             try:
                 read = _read_label_file(file, f"{folder}/{name}", images.get(name, []), lang)
-                found += [f"{file}: {problem}" for sample in read for problem in problems(sample)]
+                found += [InputError(problem, where=str(file)) for sample in read for problem in problems(sample)]
                 samples += read
             except ValueError as error:
-                found.append(f"{file}: {error}")
+                found.append(InputError(str(error), where=str(file)))
     if found:
         raise ManyErrors(f"{path}: this images and labels folder cannot be read as it is", found)
     if not samples:

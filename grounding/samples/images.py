@@ -81,7 +81,9 @@ def resolve_image(image_root: Path, name: str, follow_links: bool = False, *, wh
             fix="Allow it with --follow-links, if it is meant.",
         )
     if not is_file:
-        raise InputError(f"there is no image file {path}.", where=where, fix="Check the image root (--images).")
+        lacks = "there is no image file" if real_root.is_dir() else f"the image root {image_root} is no folder"
+        place = f"{where}, image {path}" if where != str(image_root) else str(path)
+        raise InputError(f"{lacks}.", where=place, fix="Check the image root (--images).")
     return path
 
 

@@ -85,7 +85,8 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample], bool]]:
     if len(found) == 1:
         raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
     if found:
-        raise ManyErrors(f"{path}: these lines cannot be used", [f"{path}:{number}: {what}" for number, what in found])
+        problems_here = [InputError(what, where=f"{path}:{number}") for number, what in found]
+        raise ManyErrors(f"{path}: these lines cannot be used", problems_here)
     if not line_of:
         raise InputError("no samples: the file is empty.", where=str(path), fix="One sample a line is needed.")
 

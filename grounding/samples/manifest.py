@@ -131,11 +131,13 @@ def open_dataset(path: Path, images: Path | None = None) -> Dataset:
 def _dataset(path: Path, images: Path | None, read: Callable[[Path], Sequence[Sample]]) -> Dataset:
     if path.is_dir():
         if not is_cogvlm_folder(path):
-            files = ", ".join(sorted(file.name for file in path.glob("*.jsonl"))) or "none"
+            files = ", ".join(sorted(file.name for file in path.glob("*.jsonl")))
+            if files:
+                raise InputError(f"this is a folder; it holds {files}.", where=str(path), fix="Name one of them.")
             raise InputError(
-                f"this folder has no images/ with labels/ beside it; .jsonl files in it: {files}.",
+                "this folder holds no .jsonl file, nor images/ with labels/ beside it.",
                 where=str(path),
-                fix="Name one .jsonl file.",
+                fix="Name the file or folder of a dataset, as `grounding convert` makes it.",
             )
         return Dataset(read_cogvlm_folder(path), Path(images or path / "images"), {}, path)
     samples = read(path)

@@ -5,7 +5,7 @@ configurations run from the repository's root.
 """
 
 from grounding.settings.read import read_architecture, read_settings
-from grounding.settings.schema import DataSource, FinetuneSettings, LabelWeightSettings
+from grounding.settings.schema import DataSource, FinetuneSettings, LabelWeightSettings, without_effect
 from grounding.settings.write import differences, settings_yaml, template_settings
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "read_settings",
     "settings_yaml",
     "template_settings",
+    "without_effect",
 ]

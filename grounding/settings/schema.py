@@ -258,6 +258,27 @@ MAY_CHANGE_ON_RESUME = (
 )
 
 
+def without_effect(settings: FinetuneSettings) -> Iterator[tuple[str, str]]:
+    """Settings that are not as they were by default, and that nothing reads: (the key, why)."""
+    training, evaluation = settings.training, settings.evaluation
+    answering = ("evaluation.max_new_tokens", "evaluation.pictures")
+    unread = (
+        (settings.data.val is None, "data.val names nothing to evaluate on", ("evaluation.batch", *answering)),
+        (not evaluation.samples, "evaluation.samples is 0, so that nothing is answered", answering),
+        (not training.report_to, "training.report_to names no tracker", ("evaluation.pictures",)),
+        (not training.pack, "training.pack is false", ("training.pack_tokens",)),
+        (training.max_steps is not None, "training.max_steps is given", ("training.epochs",)),
+    )
+    told: set[str] = set()
+    for unused, why, keys in unread:
+        for key in keys if unused else ():
+            section, name = key.split(".")
+            block: BaseModel = getattr(settings, section)
+            if key not in told and getattr(block, name) != type(block).model_fields[name].get_default():
+                told.add(key)
+                yield key, why
+
+
 def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
     """Settings that are each possible but not together: (the key to change, what is wrong and what is allowed)."""
     model, tuning, data, training = settings.model, settings.tuning, settings.data, settings.training

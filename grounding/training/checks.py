@@ -82,7 +82,7 @@ def check_data(
         InputError: not one sample fits into a budget (see `check_budgets`).
         ManyErrors: every sample that cannot be trained, with the reason.
     """
-    problems: list[str] = []
+    problems: list[str | InputError] = []
     lengths: list[SampleTokens] = []
     text_only = 0
     for dataset in datasets:
@@ -90,16 +90,16 @@ def check_data(
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
             images = readers.map(lambda sample, at=dataset: _image_problem(at, sample, decode_images), _images(dataset))
             for sample in dataset.samples:
-                where = f"{dataset.path}, sample {sample.id!r}: "
-                problems += [where + problem for problem in label_problems(sample, dataset.not_found)]
+                where = f"{dataset.path}, sample {sample.id!r}"
+                problems += [InputError(said, where=where) for said in label_problems(sample, dataset.not_found)]
                 if sample.history and not processor.supports_history:
                     continue
                 tokens, found = measure_sample(sample, processor, max_label_tokens, max_positions)
                 lengths.append(tokens)
                 text_only += sample.image is None
-                problems += [where + problem for problem in found]
+                problems += [InputError(said, where=where) for said in found]
                 progress(1)
-            problems += [f"{dataset.path}, {problem}" for problem in images if problem]
+            problems += [problem for problem in images if problem]
     check_budgets(lengths, max_label_tokens=max_label_tokens, max_positions=max_positions, pack_tokens=pack_tokens)
     if problems:
         raise ManyErrors(
@@ -179,7 +179,7 @@ def _images(dataset: Dataset) -> Sequence[Sample]:
     return list(frames.values())
 
 
-def _image_problem(dataset: Dataset, sample: Sample, decode: bool) -> str | None:
+def _image_problem(dataset: Dataset, sample: Sample, decode: bool) -> InputError | None:
     try:
         if decode:
             open_image(dataset.image_root, sample)
@@ -187,5 +187,5 @@ def _image_problem(dataset: Dataset, sample: Sample, decode: bool) -> str | None
             assert sample.image is not None
             resolve_image(dataset.image_root, sample.image, where=f"sample {sample.id!r}")
     except InputError as error:
-        return str(error)
+        return InputError(error.problem, where=f"{dataset.path}, {error.where}", fix=error.fix)
     return None

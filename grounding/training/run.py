@@ -45,7 +45,7 @@ from grounding.training.mixing import MixtureSampler
 from grounding.training.run_folder import RunFolder, open_run, start_run
 from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
-from grounding.training.summary import say_data, say_packing, say_short_answers, say_steps, say_trainable
+from grounding.training.summary import say_data, say_notes, say_packing, say_steps, say_trainable
 from grounding.training.tracking import Pictures, check_trackers, trackers
 from grounding.training.trainer import Evaluate, GroundingTrainer
 
@@ -106,6 +106,7 @@ def run(
 
     train = read_sources(settings.data.train, flatten=settings.data.flatten_history)
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
+    asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
     pictures, effective = picture_numbers(train), settings.training.effective_batch
     checkpoint = folder.last_checkpoint()
     model, processor = make_model(settings, train, checkpoint)
@@ -129,7 +130,7 @@ def run(
             )
             say(say_data(train, val, statistics, processor))
             say(say_packing(pictures, settings, statistics))
-            if val and (note := say_short_answers(settings, statistics)):
+            for note in say_notes(settings, statistics, asked):
                 say(note)
         if spreads_weights():
             share_buffers(model)
@@ -143,7 +144,6 @@ def run(
         )
         flip = settings.data.flip
         flips = Flips(flip, settings.training.seed, sampler) if flip else None
-        asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
         say(say_steps(settings, arguments, sampler, val, asked))
         timetable = Timetable(
             settings.evaluation.every,

@@ -4,6 +4,7 @@ Knows file names; it does not know what a model or a setting means.
 
     settings.yaml          what the run was told, defaults included
     train_log.jsonl        one line a log entry or evaluation
+    wandb_run_id           where the run reports to W&B: the id that it goes on under
     checkpoints/           checkpoint-STEP: the newest ones and the best, to resume from
     adapter/ or model/     the result, once the run is through
 """
@@ -40,6 +41,7 @@ class RunFolder:
         self.settings = root / "settings.yaml"
         self.log = root / "train_log.jsonl"
         self.checkpoints = root / "checkpoints"
+        self.wandb_id = root / "wandb_run_id"
         self.result = root / ("adapter" if method == "lora" else "model")
 
     def last_checkpoint(self) -> Path | None:

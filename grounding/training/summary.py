@@ -6,14 +6,14 @@ Knows numbers and words; it changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 from transformers import TrainingArguments
 
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.samples import Dataset
-from grounding.settings import FinetuneSettings
+from grounding.settings import FinetuneSettings, without_effect
 from grounding.training.build import accumulation
 from grounding.training.checks import TokenStatistics
 from grounding.training.mixing import MixtureSampler
@@ -51,15 +51,20 @@ def say_packing(pictures: Sequence[int], settings: FinetuneSettings, statistics:
     )
 
 
-def say_short_answers(settings: FinetuneSettings, statistics: TokenStatistics) -> str | None:
-    """A warning where answers in evaluation end before the longest label would."""
+def say_notes(settings: FinetuneSettings, statistics: TokenStatistics, asked: Dataset | None) -> Iterator[str]:
+    """What else a user should know: settings that nothing reads, and answers that end before the longest label would.
+
+    Args:
+        asked: what is answered in evaluation, if anything is.
+    """
+    for key, why in without_effect(settings):
+        yield f"Note: {key} has no effect: {why}."
     allowed = settings.evaluation.max_new_tokens
-    if statistics.label_max <= allowed:
-        return None
-    return (
-        f"Note: labels have up to {statistics.label_max} tokens, answers in evaluation end after {allowed}; longer "
-        f"ones count as cut off. To judge them too: evaluation.max_new_tokens={statistics.label_max}"
-    )
+    if asked and statistics.label_max > allowed:
+        yield (
+            f"Note: labels have up to {statistics.label_max} tokens, answers in evaluation end after {allowed}; longer "
+            f"ones count as cut off. To judge them too: evaluation.max_new_tokens={statistics.label_max}"
+        )
 
 
 def say_trainable(model: nn.Module, settings: FinetuneSettings) -> str:

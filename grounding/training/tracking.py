@@ -17,6 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from grounding.errors import InputError
+from grounding.samples import write_text_atomic
 from grounding.training.run_folder import RunFolder
 
 Pictures = Mapping[str, Image.Image]
@@ -48,7 +49,9 @@ class TensorBoard(TensorBoardCallback):
 class WeightsAndBiases(WandbCallback):
     """Reports to a W&B run of its own, in the project `grounding` unless WANDB_PROJECT names another one.
 
-    WANDB_MODE=offline keeps all of it in the run folder, for `wandb sync` later.
+    A run that goes on goes on there too: its id is kept in the run folder, unless WANDB_RUN_ID names one.
+    WANDB_MODE=offline keeps all of it in the run folder, for `wandb sync` later; there each part of a run that was
+    stopped is a run of its own, since of several with one id the last to be synced takes the place of the others.
 
     Args:
         folder: of the run; names the W&B run, and holds its files.
@@ -63,8 +66,18 @@ class WeightsAndBiases(WandbCallback):
         """Starts the W&B run before Hugging Face's callback would, which knows neither its name nor its folder."""
         if state.is_world_process_zero and self._wandb.run is None:
             project = os.environ.get("WANDB_PROJECT", "grounding")
-            self._wandb.init(project=project, name=self.folder.root.resolve().name, dir=str(self.folder.root))
+            online = os.environ.get("WANDB_MODE", "online") == "online"
+            name, known = self.folder.root.resolve().name, self._known_id() if online else None
+            run = self._wandb.init(project=project, name=name, dir=str(self.folder.root), id=known, resume="allow")
+            if online:
+                write_text_atomic(self.folder.wandb_id, f"{run.id}\n")
         super().setup(args, state, model, **kwargs)
+
+    def _known_id(self) -> str | None:
+        """The id to report under: that of the environment, else the one that the run had before; None: a new one."""
+        named = os.environ.get("WANDB_RUN_ID")
+        file = self.folder.wandb_id
+        return named or (file.read_text("utf-8").strip() if file.is_file() else None)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero and self.pictures:

@@ -275,12 +275,25 @@ def test_an_empty_file_and_a_folder_are_refused(tmp_path: Path, answers: Path) -
     (tmp_path / "empty.jsonl").write_text("")
     call = ["--predictions", answers, "--out", tmp_path / "out"]
     assert "no samples" in run("--data", tmp_path / "empty.jsonl", *call, status=2).output
-    assert "answers.jsonl" in run("--data", tmp_path, *call, status=2).output
+    said = run("--data", tmp_path, *call, status=2).output
+    assert "this is a folder; it holds answers.jsonl, empty.jsonl. Name one of them." in said
+
+
+def test_of_a_dataset_folder_the_test_set_is_measured_and_said(data: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = ["--data", data.parent, "--predictions", answers, "--also", data.parent, "--also-predictions", answers]
+    said = run(*call, "--out", out)
+    assert "is a folder: test.jsonl in it is measured." in said.stderr
+    assert report(out)["data"]["file"] == str(data) and list(report(out)["also"]) == [data.parent.name]
+    data.rename(data.with_name("val.jsonl"))
+    data.write_text("")
+    assert "val.jsonl in it is measured" in run(*call, "--out", out).stderr
+    assert report(out)["data"]["name"] == "val.jsonl"
 
 
 def test_a_missing_image_is_said_before_the_model_is_loaded(data: Path, tmp_path: Path) -> None:
     (data.parent / "images/2.png").unlink()
-    said = run("--data", data, "--model", "nowhere", "--out", tmp_path / "out", status=2).output
+    said = run("--data", data, "--model", "pocket", "--out", tmp_path / "out", status=2).output
     assert "2.png" in said
 
 

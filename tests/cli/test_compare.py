@@ -35,13 +35,24 @@ def run(*words: Any, status: int = 0) -> Result:
 def test_two_runs_and_the_set_that_rode_along(runs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = run(*runs, "--out", out).output
-    assert "before -> after: 1 gained, 1 lost" in said and "compare.html" in said and "4 samples of general" in said
+    assert (
+        "before -> after: 1 gained, 1 lost" in said
+        and "compare.html" in said
+        and "general: 4 samples" in said
+        and "test.jsonl: 4 samples" in said
+    )
     table = json.loads((out / "compare.json").read_text("utf-8"))
     assert table["changes"][0]["counts"]["gained"] == 1 and table["also"]["general"]["n"] == 4
     assert [one["heading"] for one in table["runs"]] == ["before", "after"]
     assert "#### general" in (out / "compare.md").read_text("utf-8")
     assert "data-tags" in (out / "compare.html").read_text("utf-8")
     assert sorted(path.name for path in out.iterdir()) == ["compare.html", "compare.json", "compare.md"]
+
+
+def test_long_names_are_folded_and_never_cut(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    name = "run_" + "x" * 90
+    said = run(f"{name}={runs[0]}", runs[1], "--out", tmp_path / "out").output
+    assert "…" not in said and said.count("x") >= 2 * 90
 
 
 def test_columns_can_be_named(runs: tuple[Path, Path], tmp_path: Path) -> None:

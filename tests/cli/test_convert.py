@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from grounding.cli import convert as module
 from grounding.cli.main import group
-from grounding.samples import read_manifest
+from grounding.samples import read_dataset, read_manifest
 from tests.data_tools.annotated import (
     coco_box,
     coco_file,
@@ -51,6 +52,22 @@ def test_it_prints_what_it_did(source: Path, tmp_path: Path) -> None:
     assert "[red]dog" in result.output  # names are not taken for markup
     assert "absence: exhaustive" in result.output
     assert "[[" in result.output.split("Examples")[1]
+
+
+def test_a_dataset_is_overwritten_only_where_that_is_asked_for(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call(source, "--format", "coco", "--out", out).exit_code == 0
+    assert call(source, "--format", "coco", "--out", out).exit_code == 0  # the same again
+    (out / "inspect.html").write_text("of this dataset")
+    seeded = call(source, "--format", "coco", "--out", out, "--seed", 1)
+    assert seeded.exit_code == 2 and "seed 0, now 1" in seeded.output and "--overwrite" in seeded.output
+    source.write_text(source.read_text().replace("[3, 1, 9, 9]", "[4, 1, 9, 9]"))
+    mended = call(source, "--format", "coco", "--out", out)
+    assert mended.exit_code == 2 and f"{source} has changed" in mended.output
+    assert (out / "inspect.html").exists()
+    replaced = call(source, "--format", "coco", "--out", out, "--overwrite")
+    assert replaced.exit_code == 0 and "inspect.html was of the dataset that stood here before" in replaced.output
+    assert not (out / "inspect.html").exists()
 
 
 def test_quiet_prints_nothing(source: Path, tmp_path: Path) -> None:
@@ -156,6 +173,23 @@ def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path:
     assert "names its negatives" in result.output
 
 
+def test_samples_are_counted_by_task_and_by_what_they_ask_for(source: Path, tmp_path: Path) -> None:
+    tasks = "phrase_to_boxes,box_to_phrase,presence"
+    result = call(f"train={source}", "--format", "coco", "--out", tmp_path / "out", "--tasks", tasks)
+    assert result.exit_code == 0, result.output
+    samples = read_dataset(tmp_path / "out" / "train.jsonl").samples
+    by_task = Counter(sample.task for sample in samples)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines()]
+    cells = {row[0]: row[1:] for row in rows if row and row[0]}
+    assert {task: int(cells[task][0]) for task in tasks.split(",")} == by_task
+    asks_no_box = sum(sample.boxes is None for sample in samples)
+    assert asks_no_box == by_task["box_to_phrase"] + by_task["presence"] > 0
+    boxes = sum(len(sample.boxes or []) for sample in samples)
+    assert [cells["train"][0], *cells["train"][4:6]] == [str(len(samples)), str(asks_no_box), str(boxes)]
+    alone = call(f"train={source}", "--format", "coco", "--out", tmp_path / "alone")
+    assert "Samples by task" not in alone.output
+
+
 def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
     names = [f"class {n}" for n in range(40)]
     source = coco_file(
@@ -172,6 +206,9 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
         (["nowhere.json", "--format", "coco"], "nowhere.json"),
         (["nowhere", "--format", "voc"], "no such folder"),
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
+        (["{source}", "--format", "yolo9"], "Did you mean 'yolo'?"),
+        (["{source}", "--style", "pair"], "Did you mean 'pairs'?"),
+        (["{source}", "--tasks", "presense"], "Did you mean 'presence'?"),
         (["{source}", "--format", "coco", "--split", "1,1"], "sum to 1"),
         (["{source}", "--format", "coco", "--group-by", "("], "regular expression"),
         (["{source}", "--format", "coco", "--tasks", "juggling"], "there is phrase_to_boxes"),
@@ -232,6 +269,6 @@ def test_shares_and_caps_are_said_not_to_touch_ready_samples(tmp_path: Path) -> 
     path = jsonl_file(tmp_path, "mine.jsonl", lines)
     note = "train has 3 samples as the source holds them: --tasks, shares and caps do not touch them."
     for options, said in (((), False), (("--max-per-image", 1), True), (("--tasks", "phrase_to_boxes,presence"), True)):
-        result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", *options)
+        result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", "--overwrite", *options)
         assert result.exit_code == 0, result.output
         assert (note in result.output) == said

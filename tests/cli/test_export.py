@@ -59,6 +59,25 @@ def test_own_styles_read_back(tmp_path: Path, style: str) -> None:
     assert read_samples(tmp_path / "new" / "x.jsonl") == read_samples(data)
 
 
+def test_a_folder_goes_out_split_by_split(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "data")
+    write_samples(tmp_path / "data" / "train.jsonl", [make(id="0", image="c.png")])
+    (tmp_path / "data" / "val.jsonl").touch()
+    result = run(tmp_path / "data", "--to", "conversations", "--out", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    assert "val has no sample" in result.output
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["test.jsonl", "train.jsonl"]
+    for name in ("test", "train"):
+        assert read_samples(tmp_path / "new" / f"{name}.jsonl") == read_samples(data.with_stem(name))
+    for arguments, said in (
+        (["--to", "coco-instances", "--out", tmp_path / "gt.json"], "Name one of them"),
+        (["--to", "swift", "--out", tmp_path / "data"], "holds a dataset"),
+        (["--to", "swift", "--out", tmp_path / "new" / "test.jsonl"], "is a file"),
+    ):
+        refused = run(tmp_path / "data", *arguments)
+        assert refused.exit_code == 2 and said in " ".join(refused.output.split()), refused.output
+
+
 def test_swift_reads_back(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     assert run(data, "--to", "swift", "--out", tmp_path / "x.jsonl").exit_code == 0

@@ -61,8 +61,10 @@ def test_a_run_from_words_to_result(data: Path, tmp_path: Path) -> None:
     assert f"Result: {tmp_path / 'run' / 'model'}, the weights of step 2 of 2." in found.stdout
     assert "grec_50" in found.stdout and "cut_off_rate 1" in found.stdout
     assert f"--model {tmp_path / 'run' / 'model'} --out" in found.stdout
+    away = (data / "train.jsonl").rename(data / "away.jsonl")
     again = CliRunner().invoke(group, words(data, tmp_path / "run"))
-    assert again.exit_code == 0 and "through already" in again.stdout
+    away.rename(data / "train.jsonl")
+    assert again.exit_code == 0 and "through already" in again.stdout, "it needs nothing more"
 
 
 def test_mistakes_are_told_at_once_and_exit_with_2(data: Path, tmp_path: Path) -> None:

@@ -102,8 +102,9 @@ def test_a_set_rides_along_and_what_was_forgotten_is_seen(folder: Path) -> None:
     done = run(*call(folder, "after", "out", "general"), *base, *gates, status=1)
     assert (
         "--fail-under general:grec_50=0.9: MISSED, measured 0.5" in done.stderr
-        and "2 samples of general" in done.stdout
+        and "general (--also): 2 samples" in done.stdout
     )
+    assert done.stdout.index("test.jsonl: 4 samples") < done.stdout.index("general (--also)"), "the main set first"
     entry = report(folder / "out")["also"]["general"]
     assert entry["folder"] == "also/general" and entry["n"] == 2
     own = report(folder / "out/also/general")
@@ -123,6 +124,9 @@ def test_forgetting_is_held_to_the_baseline(folder: Path) -> None:
     assert "--max-drop general:grec_50=0.1: MISSED, now against baseline: 1.0000 to 0.5000" in missed.stderr
     run(*call(folder, "before", "plain"))
     held[1] = folder / "plain"
+    alone = " ".join(run(*call(folder, "after", "new", "general"), "--baseline", folder / "plain").output.split())
+    assert "Note: Nothing is compared on the set general: it did not ride along (--also) with baseline." in alone
+    assert "set general" in (folder / "new/compare/compare.html").read_text("utf-8")
     assert "did not ride along with it" in run(*call(folder, "after", "x", "general"), *held, status=2).output
 
 
@@ -182,8 +186,9 @@ def test_one_model_answers_every_set_and_is_loaded_once(folder: Path, monkeypatc
         return [Prediction(id=one.id, text=texts[one.id]) for one in dataset.samples]
 
     monkeypatch.setattr(answers, "load", load)
+    monkeypatch.setattr("grounding.cli.benchmark.check_model", lambda options: None)
     monkeypatch.setattr("grounding.evaluation.predict.predict", predict)
-    monkeypatch.setattr("grounding.evaluation.predict.check_images", lambda *_, **__: None)
+    monkeypatch.setattr("grounding.cli.answers.check_images", lambda *_, **__: None)
     words = ["--data", folder / "test.jsonl", "--also", folder / "general.jsonl", "--out", folder / "out"]
     run(*words, "--model", folder, "--adapter", folder / "adapter", "--with-base")
     assert len(loaded) == 1

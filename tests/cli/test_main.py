@@ -89,6 +89,24 @@ def test_an_unknown_subcommand_is_a_wrong_call() -> None:
     assert "nope" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        ("benchmrk --data x", "benchmark"),
+        ("fintune", "finetune"),
+        ("benchmark --data x --predictions y --out z --protocol cogvlm-refcco", "cogvlm-refcoco"),
+        ("benchmark --data x --predictions y --out z --dialect qwen3vl", "qwen3-vl"),
+        ("benchmark --data x --predictions y --out z --dialect qwen2.5-vl:max_pixel=3", "max_pixels"),
+        ("predict a.jpg dog --dtype bfloat", "bfloat16"),
+        ("merge adapter --out z --base dequantized", "dequantised"),
+    ],
+)
+def test_a_name_that_there_is_not_is_answered_with_the_closest(call: str, meant: str) -> None:
+    result = CliRunner().invoke(main.group, call.split())
+    assert result.exit_code == 2
+    assert f"Did you mean {meant!r}?" in " ".join(result.stderr.split())
+
+
 def test_the_module_is_the_same_program() -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "grounding", "--version"], capture_output=True, text=True, check=True

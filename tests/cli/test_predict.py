@@ -39,6 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     tiny = tiny_model()
     monkeypatch.setattr("grounding.models.loading.load_model", load)
+    monkeypatch.setattr("grounding.cli.predict.check_model", lambda options: None)
     monkeypatch.setattr("grounding.inference.engine.answer", answer)
     return box
 
@@ -81,8 +82,8 @@ def test_json_and_the_picture(image: Path, asked: dict[str, Any], tmp_path: Path
         (NOT_FOUND["en"], "eos", "not_found", "“cell” was not found."),
         ("None to be seen", "eos", "not_found", "was not found"),
         ("It is over there", "eos", "unparsable", "cannot be read: neither a group of boxes"),
-        ("[[100,1", "length", "cut_off", "raise --max-boxes"),
-        ("[[100,100,500,600;1,2]]", "eos", "boxes", "could not be read: count"),
+        ("[[100,1", "length", "cut_off", "cut off before one complete box, by --max-boxes"),
+        ("[[100,100,500,600;1,2]]", "eos", "boxes", "could not be read: count 1 (characters 18-21)"),
     ],
 )
 def test_every_kind_of_answer(
@@ -92,6 +93,27 @@ def test_every_kind_of_answer(
     call = [image, "cell", "--model", "m", "--not-found", "None to be seen."]
     assert words in run(*call).output
     assert json.loads(run(*call, "--json").stdout)["status"] == status
+
+
+def test_refused_parts_are_counted_by_reason_with_the_first_places(image: Path, asked: dict[str, Any]) -> None:
+    parts = ["100,100,500,600", *["1,2"] * 200, "500,100,100,600"]
+    asked["answer"] = Answer(f"[[{';'.join(parts)}]]", "eos")
+    (line,) = (line for line in run(image, "cell", "--model", "m").output.splitlines() if line.startswith("Parts"))
+    assert "count 200 (characters 18-21, 22-25, 26-29, ...); inverted 1 (characters 818-833)" in line
+    assert len(json.loads(run(image, "cell", "--model", "m", "--json").stdout)["refusals"]) == 201
+
+
+def test_names_stand_at_their_boxes_or_their_lack_is_said(
+    image: Path, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[Any] = []
+    monkeypatch.setattr("grounding.evaluation.drawing.draw_boxes", lambda *given: named.append(given[3]) or given[0])
+    run(image, "cell", "gear", "--model", "m")
+    run(image, "--prompt", "Where?", "--model", "m")
+    assert named == [["cell", "cell", "gear", "gear"], ["", ""]]
+    monkeypatch.setattr("grounding.evaluation.fonts._file_with", lambda characters: None)
+    said = run(image, "cell", "齿轮", "--model", "m").stderr
+    assert "No font of this machine can write 齿轮: in drawings these have their number alone." in said
 
 
 def test_several_phrases_are_asked_of_one_picture_in_their_languages(
@@ -181,7 +203,7 @@ def test_wrong_calls(
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "nothing").mkdir()
-    assert message in run(*words, "--model", "m", status=2).output
+    assert message in run(*words, "--model", "pocket", status=2).output
 
 
 def test_what_is_allowed_and_how_long_it_may_be(image: Path, asked: dict[str, Any]) -> None:

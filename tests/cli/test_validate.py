@@ -26,10 +26,20 @@ def good(tmp_path: Path) -> Path:
 def test_exit_statuses(good: Path, tmp_path: Path) -> None:
     sound = call(good)
     assert sound.exit_code == 0 and "It can be trained on." in sound.output and "estimated" in sound.output
+    assert "Nothing is wrong in what was checked: labels, boxes, prompts, lengths, splits, images." in sound.output
+    assert f"grounding inspect {good}" in sound.output.replace("\n", "")
+    unread = call(good, "--no-check-images")
+    assert "lengths, splits." in unread.output and "Images were not read" in unread.output
     (tmp_path / "images/a.png").unlink()
     spoilt = call(good)
     assert spoilt.exit_code == 1 and "must not be trained on" in spoilt.output and "image_missing" in spoilt.output
     assert call(tmp_path / "nowhere").exit_code == 2
+
+
+def test_it_speaks_chinese(good: Path) -> None:
+    result = call(good, "--lang", "zh")
+    assert result.exit_code == 0 and "可以用于训练。" in result.output
+    assert "It can be trained on." not in result.output and "samples" not in result.output
 
 
 def test_warnings_alone_are_no_failure(tmp_path: Path) -> None:

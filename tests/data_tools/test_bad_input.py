@@ -133,6 +133,8 @@ def test_awkward_names_of_classes_never_spoil_a_label(tmp_path: Path) -> None:
     asked = {(n, AWKWARD[c]) for n in range(12) for c in range(len(AWKWARD)) if (n + c) % 3}
     found = {(int(Path(s.image or "").stem), s.category) for s in samples if s.boxes}
     unwritable = made.tally.counts.get("class_unwritable", 0)
+    held = sum(len(sample.boxes or []) for sample in samples)
+    assert held + made.tally.counts.get("class_refused", 0) == len(boxes)
     assert found <= asked
     assert len(asked - found) <= unwritable
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from data_tools.caps import Caps
-from data_tools.convert import Conversion, Options, convert
+from data_tools.convert import Conversion, Means, Options, convert
 from grounding.errors import InputError
 from grounding.samples import open_image, read_dataset, read_manifest
 from grounding.text import load_wordings, read_boxes
@@ -81,8 +81,20 @@ def test_the_same_call_writes_the_same_bytes_and_leaves_nothing_behind(tmp_path:
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert contents[0] == contents[1]
     assert set(contents[0]) == {"train.jsonl", "val.jsonl", "test.jsonl", "manifest.json", "findings.json", "mine.txt"}
-    run(source, tmp_path / "out", seed=1)
-    assert (tmp_path / "out" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
+    run(source, tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / "train.jsonl").read_bytes() != contents[0]["train.jsonl"]
+
+
+def test_what_would_change_is_told_before_an_image_is_read(tmp_path: Path) -> None:
+    source = coco_set(tmp_path / "set", 5)
+    run(source, tmp_path / "out")
+    source.write_text(source.read_text().replace('"cat"', '"kitten"'))
+    steps: list[str] = []
+    with pytest.raises(InputError, match="has changed"):
+        convert([(None, source)], tmp_path / "out", Options(), lambda step, *_: steps.append(step))
+    assert steps == [f"reading {source}"]
+    convert([(None, source)], tmp_path / "out", Options(), means=Means(overwrite=True))
+    assert "kitten" in (tmp_path / "out" / "train.jsonl").read_text()
 
 
 def test_voc_with_official_lists(tmp_path: Path) -> None:
@@ -106,7 +118,12 @@ def test_a_refused_box_bars_its_class_from_found_and_not_found(tmp_path: Path) -
     made = convert([("train", source)], tmp_path / "out", Options(negatives=9.0))
     asked = {sample.id: sample.boxes for samples in made.samples.values() for sample in samples}
     assert {name: boxes for name, boxes in asked.items() if name.startswith("1.png")} == {"1.png#dog": []}
-    assert made.manifest.refusals == {"outside_image": 1, "class_incomplete": 1, "class_only_ignored": 1}
+    assert made.manifest.refusals == {
+        "outside_image": 1,
+        "class_refused": 1,
+        "class_incomplete": 1,
+        "class_only_ignored": 1,
+    }
 
 
 def test_sources_by_split(tmp_path: Path) -> None:
@@ -136,7 +153,7 @@ def test_named_negatives_only(tmp_path: Path) -> None:
     source = coco_file(tmp_path, images, boxes, NAMES, draw=True)
     absent = {}
     for mode in (None, "exhaustive", "none"):
-        made = run(source, tmp_path / "out", negatives=9.0, negatives_from=mode)
+        made = run(source, tmp_path / str(mode), negatives=9.0, negatives_from=mode)
         absent[mode] = {s.id for samples in made.samples.values() for s in samples if not s.boxes}
         assert "absence" in made.taken
     assert absent[None] == {"1.png#cow"}
@@ -332,7 +349,7 @@ def test_the_work_grows_with_the_number_of_drawn_classes_not_with_its_square(tmp
         entries = [coco_image(number, f"{number:04d}.png") for number in range(classes // 4)]
         boxes = [coco_box(number // 4, number + 1, [1, 2, 10, 8.5], id=number) for number in range(classes)]
         source = coco_file(tmp_path / str(classes), entries, boxes, [f"thing {number}" for number in range(classes)])
-        made = run(source, tmp_path / "out", check_images=False, negatives=1.0)
+        made = run(source, tmp_path / f"out-{classes}", check_images=False, negatives=1.0)
         assert sum(map(len, made.samples.values())) == 2 * classes
         return made
 

@@ -67,7 +67,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ({"rbc_1": {"en": ("cell",)}}, "'rbc_1' is no class here; did you mean 'rbc_01'?"),
+        ({"rbc_1": {"en": ("cell",)}}, "'rbc_1' is no class here. Did you mean 'rbc_01'?"),
         ({"rbc_01": {"en": ("Platelet",)}}, "would mean both 'platelet' and 'rbc_01'"),
         ({"rbc_01": {"en": ("cell",)}, "wbc": {"en": ("cell",)}}, "'cell' would mean both 'rbc_01' and 'wbc'"),
     ],

@@ -21,7 +21,7 @@ def boxes(made: Conversion) -> int:
 
 def test_blood_cells(shared_dir: Path, tmp_path: Path) -> None:
     made = run(shared_dir / "data" / "bccd", tmp_path, format="voc")
-    assert made.manifest.refusals == {"zero_area": 2, "class_incomplete": 2}
+    assert made.manifest.refusals == {"zero_area": 2, "class_refused": 20, "class_incomplete": 2}
     assert [finding.place for finding in made.tally.examples["zero_area"]] == [
         "BloodImage_00338.xml: object 13",
         "BloodImage_00343.xml: object 4",
@@ -56,7 +56,12 @@ def test_lvis(shared_dir: Path, tmp_path: Path) -> None:
     source = shared_dir / "data" / "lvis" / "lvis_val_100.json"
     made = run(source, tmp_path, format="auto")
     assert made.taken["format"].startswith("lvis: ")
-    assert made.manifest.refusals == {"image_refused": 952, "missing_image": 99, "class_not_exhaustive": 1}
+    assert made.manifest.refusals == {
+        "image_refused": 952,
+        "class_refused": 10,
+        "missing_image": 99,
+        "class_not_exhaustive": 1,
+    }
     # Its file_name is COCO_val2014_000000577932.jpg, which is nowhere.
     assert {sample.image for samples in made.samples.values() for sample in samples} == {"val2017/000000577932.jpg"}
     assert made.manifest.counts["mended"] == {"name_mended": 1}
@@ -67,7 +72,7 @@ def test_lvis(shared_dir: Path, tmp_path: Path) -> None:
 def test_lvis_without_its_images(shared_dir: Path, tmp_path: Path, form: str) -> None:
     source = shared_dir / "data" / "lvis" / "lvis_val_100.json"
     made = run(source, tmp_path, format=form, check_images=False)
-    assert made.manifest.refusals == {"class_not_exhaustive": 16}
+    assert made.manifest.refusals == {"class_refused": 261, "class_not_exhaustive": 16}
     document = json.loads(source.read_text())
     names = {category["id"]: category["name"] for category in document["categories"]}
     numbers = {image["file_name"][-16:]: image["neg_category_ids"] for image in document["images"]}

@@ -47,7 +47,12 @@ def test_classes_that_are_not_asked_for_are_counted() -> None:
     )
     questions, tally = present([mixed])
     assert [q.category for q in questions] == ["dog"]
-    assert dict(tally.counts) == {"class_only_ignored": 1, "class_incomplete": 2, "class_not_exhaustive": 1}
+    assert dict(tally.counts) == {
+        "class_only_ignored": 1,
+        "class_incomplete": 2,
+        "class_not_exhaustive": 1,
+        "class_refused": 2,  # the cow and the pig; the hen and the rat have no box
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from data_tools.absence import Absent
 from data_tools.convert import Options, convert
 from data_tools.records import Phrase
 from data_tools.tiles import Tiling, cut, parse_tiling
+from grounding.errors import InputError
 from grounding.samples import Sample, open_image, read_dataset
 from tests.data_tools.annotated import box, coco_box, coco_file, coco_image, image, json_file, record
 
@@ -125,3 +126,16 @@ def test_the_pixels_of_a_tile_are_those_of_the_image(tmp_path: Path) -> None:
     written = {str(path.relative_to(folder)) for path in folder.rglob("*.png") if path.is_file()}
     assert written == {sample.image for samples in made.samples.values() for sample in samples}
     assert Counter(bool(s.boxes) for samples in made.samples.values() for s in samples).keys() == {True, False}
+
+
+def test_a_set_that_may_not_be_replaced_keeps_its_tiles(tmp_path: Path) -> None:
+    image(tmp_path / "set", "1.png", (90, 50))
+    source = coco_file(tmp_path / "set", [coco_image(1, size_wh=(90, 50))], [coco_box(1, 1, [1, 1, 30, 30])])
+    convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
+    with (tmp_path / "out" / "train.jsonl").open("a") as file:
+        file.write("\n")  # edited by hand
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    image(tmp_path / "set", "1.png", (90, 50), colour=9)
+    with pytest.raises(InputError, match=r"would change: train\.jsonl"):
+        convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}

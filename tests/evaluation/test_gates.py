@@ -36,6 +36,8 @@ def test_every_gated_measure_is_in_a_report(tmp_path: Path) -> None:
         (UNDER, "acc_50=high", "is no gate"),
         (UNDER, "acc_50=nan", "is no gate"),
         (UNDER, "acc50=0.8", "there is no measure 'acc50'; there are grec_50, acc_50"),
+        (UNDER, "acc50=0.8", "Did you mean 'acc_50'"),
+        (UNDER, "not_found.reccall=0.8", "Did you mean 'not_found.recall'"),
         (UNDER, "=0.8", "there is no measure ''"),
         (UNDER, "unparsable.rate=0.1", "Use --fail-over unparsable.rate=0.1"),
         (OVER, "acc_50=0.1", "Use --fail-under"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from grounding.evaluation.intervals import Measure, median, wilson
 from grounding.evaluation.paired import (
@@ -124,6 +125,14 @@ def test_the_sign_test_counts_every_swap(changes: list[int]) -> None:
     values = np.array(changes, dtype=np.int64)
     swaps = [abs(int((values * signs).sum())) for signs in product((-1, 1), repeat=len(values))]
     assert sign_test(values) == pytest.approx(np.mean([one >= abs(int(values.sum())) for one in swaps]))
+
+
+def test_the_sign_test_of_many_numbers_of_many_sizes() -> None:
+    """Against a normal distribution, which a sum of 20,000 coins is near to; and where all point one way."""
+    changes = np.rint(np.random.default_rng(3).laplace(0.3, 20.0, 20_000)).astype(np.int64)
+    spread = float(np.sqrt((changes**2).sum()))
+    assert sign_test(changes) == pytest.approx(2 * norm.sf(abs(changes.sum()) / spread), abs=1e-3)
+    assert sign_test(np.full(30, 7)) == pytest.approx(2.0**-29) and 0.0 < sign_test(np.full(900, 3)) < 1e-12
 
 
 def test_samples_of_one_image_count_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -47,6 +48,7 @@ class Scripted(nn.Module):
         super().__init__()
         self.embeddings = nn.Embedding(vocabulary, 2)
         self.answers, self.vocabulary, self.sure = answers, vocabulary, sure
+        self.config = SimpleNamespace(max_position_embeddings=2048)
         self.fail: Exception | None = None
         self.batches: list[int] = []
         self.modes: list[bool] = []

@@ -162,7 +162,7 @@ def test_the_likeliest_readable_answer_of_one_that_would_be(tiny: LoadedModel) -
     machine, tokenizer = automaton(), tiny.processor.tokenizer
     texts = TokenTexts(tokenizer)
     for text in ["[[000,001,002,003;086,540,400,760]]", *SENTENCES]:
-        constraint, ids = Constraint(texts, [machine], 200), torch.zeros(1, 3, dtype=torch.long)
+        constraint, ids = Constraint(texts, [machine], [200]), torch.zeros(1, 3, dtype=torch.long)
         for token in tiny.processor.answer_tokens(text):
             scores = torch.zeros(1, tokenizer.vocab_size)
             scores[0, token] = 1.0
@@ -245,4 +245,4 @@ def test_what_cannot_be_constrained_is_said(tiny: LoadedModel) -> None:
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>"}
     texts = TokenTexts(PreTrainedTokenizerFast(tokenizer_object=words, **names))
     with pytest.raises(InputError, match=r"no tokens for ' ', ',', .* and [0-9]+ more: .*--constrain"):
-        Constraint(texts, [automaton()], 100)
+        Constraint(texts, [automaton()], [100])

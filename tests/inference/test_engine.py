@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from grounding.errors import RunError
+from grounding.errors import InputError, RunError
 from grounding.inference.budget import MAX_NEW_TOKENS
 from grounding.inference.engine import Answer, Request, answer
 from grounding.models.cogvlm.processor import CogVLMProcessor
 from grounding.models.loading import LoadedModel
+from grounding.text import Automaton, Wording, answer_automaton
 from tests.inference.scripted import Scripted, tiny_model
 
 
@@ -97,6 +98,45 @@ def test_the_end_and_the_budget(tiny: LoadedModel) -> None:
     assert cut[0].finish == "length"
     assert "[[001,002,003,004]]".startswith(cut[0].text)
     assert MAX_NEW_TOKENS == 1024
+
+
+def test_answers_end_where_the_models_positions_end(tiny: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+    """Each by the room that its own prompt leaves, whoever shares its batch; said once."""
+    long, short = "Where is the dog? " * 3, "dog"
+    taken = {prompt: len(tiny.processor.encode(prompt, has_image=False)) for prompt in (long, short)}
+    said = "[[001,002,003,004;005,006,007,008;009,010,011,012;013,014,015,016]]"
+    model = scripted(tiny.processor, {long: said, short: said, "2": "no"})
+    whole = tiny.processor.answer_tokens(said)
+    model.config.max_position_embeddings = positions = taken[long] + 11
+    asked = [Request(None, prompt) for prompt in (long, short, "2")]
+    for size in (1, 3):
+        made = list(answer(model, tiny.processor, asked, batch_size=size))  # type: ignore[arg-type]
+        room = [positions - taken[prompt] for prompt in (long, short)]
+        assert [one.text for one in made[:2]] == [tiny.processor.decode(whole[:tokens]) for tokens in room]
+        assert [one.finish for one in made] == ["length", "length", "eos"]
+    (record,) = caplog.records
+    assert f"{positions} positions" in record.message and "--max-boxes cannot help" in record.message
+
+
+def test_an_image_takes_three_positions_however_many_patches_it_has() -> None:
+    tiny, prompt = tiny_model(), "Where is the dog?"
+    words = len(tiny.processor.encode(prompt, has_image=False))
+
+    def answered(room: int, automaton: Automaton | None = None) -> Answer:
+        tiny.model.config.max_position_embeddings = words + 3 + room
+        return next(answer(tiny.model, tiny.processor, [Request(picture("red"), prompt, automaton=automaton)]))
+
+    free, short = answered(1000), answered(1)
+    assert free.text.startswith(short.text) and (free.finish, short.finish) == ("eos", "length")
+    kept = answered(60, answer_automaton([Wording(prompt)], None, [], 60))
+    assert kept.finish == "eos" and kept.text.endswith("]]"), "readable answers are brought to their end before"
+
+
+def test_a_prompt_that_leaves_no_position_is_refused(tiny: LoadedModel) -> None:
+    model = scripted(tiny.processor, {"dog": "no"})
+    model.config.max_position_embeddings = len(tiny.processor.encode("dog", has_image=False))
+    with pytest.raises(InputError, match="none is left for an answer"):
+        list(answer(model, tiny.processor, [Request(None, "dog")]))  # type: ignore[arg-type]
 
 
 def test_like_lengths_share_a_batch_and_progress_is_told(tiny: LoadedModel) -> None:

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from grounding.models.cogvlm.experts import token_layout
+from grounding.models.cogvlm.joined import attend_behind
 from grounding.models.cogvlm.positions import branch_position_ids
 from grounding.models.cogvlm.processor import Encoded
 from grounding.models.cogvlm.visibility import branch_sight
@@ -141,27 +142,61 @@ BRANCHES = [
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
-def test_blocks_see_what_the_rule_says(branches: list[list[int]]) -> None:
-    """Attention over blocks is attention over everything with the rule as its mask."""
+@pytest.mark.parametrize("joined", [False, True])
+def test_blocks_see_what_the_rule_says(branches: list[list[int]], joined: bool) -> None:
+    """Attention over blocks is attention over everything with the rule as its mask, forward and backward."""
     branch_ids = torch.tensor(branches)
     rows, columns = branch_ids.shape
     layout = token_layout(rows, columns, None, branch_ids >= 0)
     heads = torch.randn(int((branch_ids >= 0).sum()), 3, 2, 4, generator=torch.Generator().manual_seed(0))
+    heads.requires_grad_()
 
     def kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
-        scores = (query @ key.transpose(-1, -2)).masked_fill(~mask, -1e9)
+        scores = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).masked_fill(~mask, -1e9)
         return (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
 
-    sight = branch_sight(branch_ids, layout, lambda _: None)
+    def gradient_of(attended: Tensor) -> Tensor:
+        weights = torch.linspace(-1, 1, attended.numel()).reshape(attended.shape)
+        return torch.autograd.grad((attended * weights).sum(), heads)[0]
+
+    sight = branch_sight(branch_ids, layout, lambda _: None, joined=joined)
     query, key, value = layout.to_rows(heads).permute(2, 0, 3, 1, 4).unbind(0)
     expected = layout.to_tokens(kernel(query, key, value, dense_visibility(branch_ids)[:, None]))
-    torch.testing.assert_close(sight.attend(heads, kernel, None, 0), expected)
+    attended = sight.attend(heads, kernel, None, 0)
+    torch.testing.assert_close(attended, expected)
+    torch.testing.assert_close(gradient_of(attended), gradient_of(expected))
     in_branch = layout.to_tokens(branch_ids) > 0
     unread = sight.read_by(in_branch.nonzero().squeeze(1)).attend(heads, kernel, None, 0)
     torch.testing.assert_close(unread[in_branch], expected[in_branch])
     assert not unread[~in_branch].any()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-14), (torch.bfloat16, 0.02)]
+)
+def test_joined_attention_is_one_softmax(dtype: torch.dtype, tolerance: float) -> None:
+    """Over prefix and branch together, with scores so far apart that one part may hold nearly all of the weight."""
+    draw = torch.Generator().manual_seed(1)
+    shapes = {"prefix_key": (2, 7, 8), "prefix_value": (2, 7, 8)}
+    shapes |= dict.fromkeys(("query", "key", "value"), (3, 2, 5, 8))
+    tensors = {name: 3 * torch.randn(*shape, generator=draw) for name, shape in shapes.items()}
+    exact = {name: tensor.to(dtype).double().requires_grad_() for name, tensor in tensors.items()}
+    rounded = {name: tensor.to(dtype).requires_grad_() for name, tensor in tensors.items()}
+    scores = exact["query"] @ torch.cat([exact["prefix_key"].expand(3, -1, -1, -1), exact["key"]], 2).mT * 8**-0.5
+    scores = scores.masked_fill(torch.ones(5, 12, dtype=torch.bool).triu(8), float("-inf"))
+    expected = scores.softmax(-1) @ torch.cat([exact["prefix_value"].expand(3, -1, -1, -1), exact["value"]], 2)
+    found = attend_behind(**rounded)
+    weights = torch.randn(found.shape, generator=draw, dtype=torch.float64)
+    (expected * weights).sum().backward()
+    (found * weights).sum().backward()
+    assert found.dtype == dtype
+    for name in shapes:
+        wanted, got = exact[name].grad, rounded[name].grad
+        assert wanted is not None and got is not None
+        assert float((got.double() - wanted).norm()) <= tolerance * float(wanted.norm()), name
+    assert float((found.double() - expected).detach().norm()) <= tolerance * float(expected.detach().norm())
 
 
 def test_a_prefix_behind_a_branch_is_refused() -> None:

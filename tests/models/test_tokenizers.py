@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from transformers import PreTrainedTokenizerFast
 
 from grounding.errors import InputError
-from grounding.models.tokenizers import load_tokenizer, train_tokenizer
+from grounding.models.tokenizers import BOX_MARKS, BYTES, DIGITS, SPACE, SPECIAL, load_tokenizer, train_tokenizer
 from tests.models.conftest import TEXTS
 
 SMALL = train_tokenizer(TEXTS * 3, 420)
@@ -43,6 +43,15 @@ def test_trained_pieces() -> None:
     with_digits = [piece for piece in SMALL.get_vocab() if any(map(str.isdigit, piece)) and not piece.startswith("<0x")]
     assert sorted(with_digits) == list("0123456789")
     assert train_tokenizer(TEXTS * 3, 420).get_vocab() == SMALL.get_vocab()
+
+
+def test_of_equally_rare_characters_the_first_find_room() -> None:
+    rare, frequent = [chr(code) for code in range(0x4E00, 0x4E00 + 300)], "汽车"
+    texts = ["".join(rare[::-1]), frequent * 3]
+    size = len(SPECIAL) + len(BYTES) + len(DIGITS + BOX_MARKS + SPACE) + 102
+    kept = {piece for piece in train_tokenizer(texts, size).get_vocab() if piece in {*rare, *frequent}}
+    assert kept == {*rare[:100], *frequent}
+    assert train_tokenizer(iter(texts), size).get_vocab() == train_tokenizer(texts, size).get_vocab()
 
 
 def test_too_small_a_vocabulary() -> None:

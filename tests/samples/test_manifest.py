@@ -90,5 +90,5 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_jsonl_files_is_told_which_there_are(tmp_path: Path) -> None:
     write_samples(tmp_path / "val.jsonl", [make()])
     write_samples(tmp_path / "train.jsonl", [make()])
-    with pytest.raises(InputError, match=r"train\.jsonl, val\.jsonl\. Name one \.jsonl file"):
+    with pytest.raises(InputError, match=r"train\.jsonl, val\.jsonl\. Name one of them"):
         read_dataset(tmp_path)

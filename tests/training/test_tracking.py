@@ -33,7 +33,9 @@ def _tell(*what):
 def init(**given):
     global run
     run = _Run()
+    run.id = given["id"] or "new1"
     _tell("init", given)
+    return run
 def define_metric(*_, **__): pass
 class Image:
     def __init__(self, data, caption): self.said = [caption, list(data.size)]
@@ -96,9 +98,32 @@ def test_weights_and_biases_gets_them_too(tmp_path: Path, wandb_told: Path) -> N
     callback.on_evaluate(arguments, state, control)
     told = [json.loads(line) for line in wandb_told.read_text("utf-8").splitlines()]
     assert [call for call, _ in told] == ["init", "config", "log", "log"]
-    assert told[0][1] == {"project": "grounding", "name": "mine", "dir": str(folder.root)}
+    given = {"project": "grounding", "name": "mine", "dir": str(folder.root), "id": None, "resume": "allow"}
+    assert told[0][1] == given
     assert told[2][1] == {"train/loss": 0.5, "eval/grec_50": 0.25, "train/global_step": 7}
     assert told[3][1] == {"answers": [["v0: a circle", [30, 20]]], "train/global_step": 7}
+
+
+def test_a_run_that_goes_on_reports_to_the_same_wandb_run(
+    tmp_path: Path, wandb_told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, state, control = RunFolder(tmp_path / "mine", "lora"), TrainerState(), TrainerControl()
+
+    def started() -> str | None:
+        for name in [name for name in sys.modules if name.split(".")[0] == "wandb"]:
+            del sys.modules[name]  # another process
+        (callback,) = trackers(["wandb"], folder, {})
+        callback.on_train_begin(TrainingArguments(output_dir=str(folder.root)), state, control, model=None)
+        calls = [json.loads(line) for line in wandb_told.read_text("utf-8").splitlines()]
+        return [given["id"] for call, given in calls if call == "init"][-1]
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert started() is None and not folder.wandb_id.exists(), "parts with one id would replace each other"
+    monkeypatch.delenv("WANDB_MODE")
+    assert started() is None and folder.wandb_id.read_text("utf-8") == "new1\n"
+    assert started() == "new1"
+    monkeypatch.setenv("WANDB_RUN_ID", "mine7")
+    assert started() == "mine7" and folder.wandb_id.read_text("utf-8") == "mine7\n"
 
 
 def test_other_processes_than_the_first_tell_nothing(tmp_path: Path, wandb_told: Path) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grounding.evaluation.breakdowns import BREAKDOWNS, Part, cut_in_parts
 from grounding.evaluation.comparison.measures import COMPARED, MEDIAN, TESTED
@@ -91,7 +90,8 @@ def mistakes(runs: Sequence[Answered], *, seed: int) -> dict[str, dict[str, Any]
                 for kind, which in made.items()
             }
         )
-    table = entries(sides, runs[0].scored.truth.images, seed=seed)
+    table = entries(sides, runs[0].scored.truth.images, seed=seed, tested=tuple(KINDS))
+    adjust(table.values())
     for kind in KINDS:
         table[kind]["counts"] = [round(float(side[kind].parts.sum())) for side in sides]
     return table
@@ -143,7 +143,7 @@ def entries(
     Args:
         sides: the measures of each run, the first being the one that others are held against.
         images: int64[N]. only: the names that are wanted; all where None.
-        tested: those of them whose parts are right or wrong; the others have `tests` null.
+        tested: those of them whose parts are counts, mostly 0 or 1; the others have `tests` null.
     """
     wanted = [{name: side[name] for name in (only or side) if name in side} for side in sides]
     divided = [rates(side, images, seed=seed) for side in wanted]
@@ -159,30 +159,36 @@ def entries(
 
 
 def adjust(table: Any) -> None:
-    """Puts `p_holm` into every test of the entries: Holm's correction for all of them together."""
+    """Puts `p_holm` into every test of the entries: Holm's correction for all of them together.
+
+    Tests in which the runs never differ, which no counts could have made small, are not among those that are corrected
+    for (R. E. Tarone, Biometrics 46 (1990) 515).
+    """
     tests = [test for entry in table for test in entry["tests"] or ()]
-    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+    telling = [test for test in tests if test["only_base"] + test["only_other"]]
+    for test, p in zip(telling, holm([test["p"] for test in telling]), strict=True):
         test["p_holm"] = p
+    for test in tests:
+        test.setdefault("p_holm", 1.0)
 
 
 def verdict(entry: Mapping[str, Any], number: int, key: str) -> str:
-    """`better`, `worse` or `` of an entry's other run by its number: by the test where there is one (p_holm below
-    0.05), else by the interval of the difference, which then does not hold 0."""
+    """`better`, `worse` or `` of an entry's other run by its number: by its test alone, where p_holm is below 0.05.
+
+    An entry without a test is never called either: intervals are not corrected for their number.
+    """
     difference = entry["differences"][number]
-    if difference["value"] is None or difference["ci95"] is None or not difference["value"]:
+    if not difference["value"] or entry["tests"] is None or entry["tests"][number]["p_holm"] >= SURE:
         return ""
-    low, high = difference["ci95"]
-    sure = low > 0 or high < 0 if entry["tests"] is None else entry["tests"][number]["p_holm"] < SURE
-    if not sure:
-        return ""
-    return "better" if (difference["value"] > 0) != (key in COMPARED and COMPARED[key].less_is_better) else "worse"
+    less_is_better = key in KINDS or (key in COMPARED and COMPARED[key].less_is_better)
+    return "better" if (difference["value"] > 0) != less_is_better else "worse"
 
 
 def _test(base: Measure, other: Measure, images: Ints) -> dict[str, Any]:
     """The exact test of the samples that the rate is about, which are the same for both runs."""
     about = base.wholes > 0
-    right: list[NDArray[np.bool_]] = [side.parts[about] > 0.5 for side in (base, other)]
-    return swap_test(right[0], right[1], images[about])
+    counts = [np.rint(side.parts[about]).astype(np.int64) for side in (base, other)]
+    return swap_test(counts[0], counts[1], images[about])
 
 
 def _of_part(parts: Sequence[Part], seed: int) -> dict[str, dict[str, Any]]:

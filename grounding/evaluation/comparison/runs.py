@@ -6,7 +6,7 @@ Knows report folders as `report.write` leaves them; does not know how anything i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,17 @@ def notes(runs: Sequence[Run]) -> list[str]:
             said.append(f"The data file of {other.heading} is another than that of {base.heading}; its truth is equal.")
         if base.report["data"].get("not_found") != other.report["data"].get("not_found"):
             said.append(f"{other.heading} and {base.heading} have different sentences for “not found”.")
-    return said
+    return [*said, *_only_along_with_some(runs)]
+
+
+def _only_along_with_some(runs: Sequence[Run]) -> Iterator[str]:
+    """The sets that rode along with some runs and are compared with nothing, since the others lack them."""
+    along = {run.heading: run.report.get(ALSO, {}) for run in runs}
+    for name in dict.fromkeys(name for sets in along.values() for name in sets):
+        lacking = [heading for heading, sets in along.items() if name not in sets]
+        if lacking:
+            without = " and ".join(lacking)
+            yield f"Nothing is compared on the set {name}: it did not ride along (--also) with {without}."
 
 
 def settings_that_differ(runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -198,10 +208,20 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def _headings(folders: Sequence[tuple[str | None, Path]]) -> list[str]:
-    """The given headings; else the ends of the paths, as short as they can be and still differ."""
-    paths = [folder.resolve().parts for _, folder in folders]
-    for length in range(1, max(map(len, paths)) + 1):
-        made = [heading or "/".join(parts[-length:]) for (heading, _), parts in zip(folders, paths, strict=True)]
-        if len(set(made)) == len(made):
-            return made
-    return [f"{number}: {heading}" for number, heading in enumerate(made, start=1)]  # one folder, given twice
+    """The given headings, else the ends of the paths; a folder that is given twice is numbered."""
+    paths = [folder.resolve() for _, folder in folders]
+    short = _ends({path for (heading, _), path in zip(folders, paths, strict=True) if not heading})
+    names = [heading or short[path] for (heading, _), path in zip(folders, paths, strict=True)]
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+def _ends(paths: Collection[Path]) -> dict[Path, str]:
+    """The ends of paths that differ, as short as they can be and still differ."""
+    length, ends = 1, {path: path.name for path in paths}
+    while len(set(ends.values())) < len(paths):
+        length += 1
+        ends = {path: Path(*path.parts[-length:]).as_posix() for path in paths}
+    return ends

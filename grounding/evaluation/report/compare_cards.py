@@ -20,7 +20,6 @@ from grounding.evaluation.scored import Scored
 from grounding.page.thumbnails import INSIDE, Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Sample
 
-MOST_CARDS = 200  # samples in the gallery unless another number is asked for
 MOST_ALLOWED = INSIDE  # every picture lies inside the page
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from grounding.evaluation.breakdowns import BREAKDOWNS
+from grounding.evaluation.breakdowns import BREAKDOWNS, PER_SAMPLE
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.comparison.measures import COMPARED, GROUPS, TESTED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -25,7 +25,7 @@ from grounding.evaluation.report.words import words_in
 from grounding.page import layout
 from grounding.page.thumbnails import Thumbnails
 
-PER_QUESTION = (*TESTED, "f1_50", "mean_iou")
+PER_QUESTION = (*(key for key in TESTED if key in PER_SAMPLE), "f1_50", "mean_iou")
 PER_BOX = ("acc_50", "recall_50", "mean_iou")
 OF_OTHER_SETS = ("acc_50", "grec_50")  # the tile of a set that rode along: the first that counts something
 
@@ -66,9 +66,8 @@ def render_comparison(
         headline=headline_table(groups),
         parts=part_tables(main),
         moves=[_moves(changes) for changes in main["changes"]],
-        mistakes=[{"name": kind, "meaning": words, **main["mistakes"][kind]} for kind, words in KINDS.items()]
-        if main["mistakes"]
-        else [],
+        mistakes=_mistakes(main["mistakes"]),
+        other_tasks=_other_tasks(main["other_tasks"]),
         warnings=[note for _, comparison in groups for note in comparison.table["notes"]],
         outcome_words=OUTCOMES,
         cards=cards,
@@ -155,6 +154,21 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
             {"kind": kind, "heading": words["parts"][kind], "columns": columns, "rows": rows, "by_box": kind in BY_BOX}
         )
     return made
+
+
+def _mistakes(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each kind of mistake: what it is, how often each run made it, and its cells."""
+    return [
+        {"name": kind, "meaning": KINDS[kind], "counts": entry["counts"], "cells": _cells(entry, kind)}
+        for kind, entry in table.items()
+    ]
+
+
+def _other_tasks(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": task, "n": entry["rates"][0]["n"], "cells": _cells(entry, "exact_match")}
+        for task, entry in table.items()
+    ]
 
 
 def _cells(entry: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from grounding.evaluation.comparison.compare import compare
 from grounding.evaluation.comparison.runs import Run, also_of
-from grounding.evaluation.report.compare_cards import MOST_CARDS, make_compare_cards, most_changed
+from grounding.evaluation.report.compare_cards import make_compare_cards, most_changed
 from grounding.evaluation.report.compare_page import Group, render_comparison
+from grounding.evaluation.report.limits import MOST_COMPARED
 from grounding.evaluation.report.markdown import comparison_markdown
 from grounding.samples import write_json_atomic, write_text_atomic
 
@@ -36,7 +37,7 @@ def write_comparison(
     groups: Sequence[Group],
     *,
     images: Path | None = None,
-    cards: int = MOST_CARDS,
+    cards: int = MOST_COMPARED,
     follow_links: bool = False,
 ) -> dict[str, Any]:
     """Writes the comparison and returns what compare.json holds; `also` in it has the sets that rode along.

@@ -5,7 +5,7 @@ Knows the report as written to report.json; does not know the page or the termin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grounding.evaluation.report.words import say, words_in
@@ -127,6 +127,12 @@ def percent(rate: Mapping[str, Any]) -> str:
 def span(rate: Mapping[str, Any]) -> str:
     """The interval of a rate in percent."""
     return "" if rate["ci95"] is None else f"{100 * rate['ci95'][0]:.1f}\u2013{100 * rate['ci95'][1]:.1f}"
+
+
+def counted(rates: Sequence[Mapping[str, Any]], figure: Callable[[int], str] = "{:,}".format) -> str:
+    """How much the rates of several runs are about, as their own reports have it: one number where all are alike."""
+    numbers = [rate["n"] for rate in rates]
+    return " → ".join(map(figure, numbers if len(set(numbers)) > 1 else numbers[:1]))
 
 
 def signed(value: float) -> str:

@@ -10,8 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from grounding.evaluation.comparison.measures import COMPARED
-from grounding.evaluation.comparison.numbers import verdict
-from grounding.evaluation.report.headline import between, chance, headline_rows, percent, signed, span, warnings
+from grounding.evaluation.comparison.numbers import SURE, verdict
+from grounding.evaluation.report.headline import (
+    between,
+    chance,
+    counted,
+    headline_rows,
+    percent,
+    signed,
+    span,
+    warnings,
+)
 
 NAMED = 10  # samples that became worse, by name
 MARK = {"better": "🟢 ", "worse": "🔴 ", "": ""}
@@ -69,6 +78,7 @@ def _comparison(table: Mapping[str, Any]) -> Iterator[str]:
     yield from _table([*columns, "n"], _rows(table))
     yield ""
     yield "p: exact test of the questions that one run alone has right, images kept whole, after Holm's correction."
+    yield f"{MARK['better']}better and {MARK['worse']}worse only where it is below {SURE}; n as in the reports."
     yield ""
     for heading, changes in zip(headings[1:], table["changes"], strict=True):
         counts = changes["counts"]
@@ -95,7 +105,7 @@ def _rows(table: Mapping[str, Any]) -> Iterator[list[str]]:
         for number, (rate, difference) in enumerate(zip(entry["rates"][1:], entry["differences"], strict=True)):
             p = "" if entry["tests"] is None else chance(entry["tests"][number]["p_holm"])
             row += [percent(rate), MARK[verdict(entry, number, key)] + points(difference), p]
-        yield [*row, f"{entry['differences'][0]['n']:,}"]
+        yield [*row, counted(entry["rates"])]
 
 
 def points(difference: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -23,6 +24,7 @@ from grounding.evaluation.report.headline import (
     beside,
     between,
     chance,
+    counted,
     headline_rows,
     percent,
     pick,
@@ -110,6 +112,7 @@ def template(name: str) -> jinja2.Template:
         signed=signed,
         between=between,
         chance=chance,
+        counted=partial(counted, figure=thousands),
     )
 
 

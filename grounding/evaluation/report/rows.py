@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from grounding.errors import ManyErrors
+from grounding.errors import InputError, ManyErrors
 from grounding.evaluation.evaluate import Evaluation
 from grounding.evaluation.other_tasks import is_exact
 from grounding.evaluation.predictions import Prediction
@@ -149,7 +149,7 @@ def read_rows(path: Path) -> list[StoredRow]:
             if rows[-1].true_px is not None and not (rows[-1].width and rows[-1].height):
                 raise ValueError("`width` and `height` are missing")
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            problems.append(InputError(str(error), where=f"line {number}"))
     if problems or not rows:
         fix = "Run `grounding benchmark` again; with --predictions that takes seconds."
         raise ManyErrors(f"{path}: not the samples of a report as this version writes it", problems, fix=fix)

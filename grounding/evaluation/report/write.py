@@ -26,6 +26,7 @@ from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.parse import STATUSES
 from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.report.gallery import Gallery, make_gallery
+from grounding.evaluation.report.limits import MOST_PICTURED
 from grounding.evaluation.report.listing import listing
 from grounding.evaluation.report.long_form import write_metrics_csv
 from grounding.evaluation.report.markdown import report_markdown
@@ -33,7 +34,6 @@ from grounding.evaluation.report.page import render_page
 from grounding.evaluation.report.rows import sample_rows
 from grounding.page.thumbnails import FILES
 
-MOST_PICTURED = 1000  # samples with a picture in the gallery unless another number is asked for
 LIBRARIES = ("numpy", "scipy")
 
 

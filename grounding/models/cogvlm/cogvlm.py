@@ -20,6 +20,7 @@ from grounding.models.cogvlm.attention import rope_tables
 from grounding.models.cogvlm.config import CogVLMConfig
 from grounding.models.cogvlm.decoder import CogVLMDecoderLayer, CogVLMRMSNorm
 from grounding.models.cogvlm.experts import Readers, TokenLayout, token_layout
+from grounding.models.cogvlm.joined import can_join
 from grounding.models.cogvlm.positions import (
     LANGUAGE,
     VISION,
@@ -159,6 +160,7 @@ class CogVLMModel(CogVLMPreTrainedModel):
             branch_ids,
             layout,
             lambda columns: create_causal_mask(self.config, embeddings[:, :columns], None, None, position_ids=None),
+            joined=self.config._attn_implementation == "sdpa" and can_join(embeddings.device),
         )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from grounding.models.cogvlm.experts import TokenLayout
+from grounding.models.cogvlm.joined import attend_behind
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Any], Tensor]
 """query, key, value [B, H, T, d] and a mask to [B, T, H * d]."""
@@ -42,15 +43,17 @@ class BranchSight(NamedTuple):
 
     Two calls of the kernel in place of one over a mask of all against all: the B prefixes of P columns by themselves,
     then the G branches of L columns, each over its prefix's keys and its own. For many branches that is a fraction of
-    the work (`benchmarks/branch_attention.py`), and it needs nothing but a mask, which every kernel takes.
+    the work (`benchmarks/branch_attention.py`), and it needs nothing but a mask, which every kernel takes. Where `rows`
+    are given, the branches' part is joined from two instead, which copies no prefix.
 
     Attributes:
         prefixes: (B, P). branches: (G, L), those of all rows.
         slots: int64[N], where each token of the list stands in the B * P + G * L places of both blocks.
-        owner: int64[G], the row of each branch.
+        owner: int64[G], the row of each branch; ascending.
         prefix_mask: as the attention implementation wants it; None where causality says it all.
         branch_mask: bool[G, 1, L, P + L], True = visible.
         prefix_read: whether anything reads what the tokens of a prefix see.
+        rows: (tokens of the prefix, branches) of each row; empty: the kernel sees to the branches.
     """
 
     prefixes: tuple[int, int]
@@ -60,6 +63,7 @@ class BranchSight(NamedTuple):
     prefix_mask: Any
     branch_mask: Tensor
     prefix_read: bool = True
+    rows: tuple[tuple[int, int], ...] = ()
 
     def attend(self, heads: Tensor, kernel: Kernel, past: Cache | None, layer: int) -> Tensor:
         """query, key and value [N, 3, H, d] of all tokens -> [N, H * d]; zeros for a prefix that is not read."""
@@ -67,15 +71,33 @@ class BranchSight(NamedTuple):
         places = heads.new_zeros(rows * columns + groups * length, *heads.shape[1:]).index_copy_(0, self.slots, heads)
         in_prefix, in_branch = places.split([rows * columns, groups * length])
         query, key, value = in_prefix.unflatten(0, self.prefixes).permute(2, 0, 3, 1, 4).unbind(0)
-        own_query, own_key, own_value = in_branch.unflatten(0, self.branches).permute(2, 0, 3, 1, 4).unbind(0)
-        seen_key = torch.cat([self._of_owner(key), own_key], dim=2)
-        seen_value = torch.cat([self._of_owner(value), own_value], dim=2)
-        of_branch = kernel(own_query, seen_key, seen_value, self.branch_mask).flatten(0, 1)
+        own = in_branch.unflatten(0, self.branches).permute(2, 0, 3, 1, 4).unbind(0)
+        if self.rows:
+            of_branch = self._join(kernel, key, value, own)
+        else:
+            own_query, own_key, own_value = own
+            seen_key = torch.cat([self._of_owner(key), own_key], dim=2)
+            seen_value = torch.cat([self._of_owner(value), own_value], dim=2)
+            of_branch = kernel(own_query, seen_key, seen_value, self.branch_mask).flatten(0, 1)
         if self.prefix_read:
             of_prefix = kernel(query, key, value, self.prefix_mask).flatten(0, 1)
         else:
             of_prefix = of_branch.new_zeros(rows * columns, of_branch.shape[-1])
         return torch.cat([of_prefix, of_branch]).index_select(0, self.slots)
+
+    def _join(self, kernel: Kernel, key: Tensor, value: Tensor, own: tuple[Tensor, ...]) -> Tensor:
+        """Row by row, each with its own length of prefix, so that no mask is needed; [G * L, H * d]."""
+        branches_by_row = zip(*(part.split([branches for _, branches in self.rows]) for part in own), strict=True)
+        attended = []
+        for row, (query, own_key, own_value) in enumerate(branches_by_row):
+            length, branches = self.rows[row]
+            if length and branches:
+                prefix_key, prefix_value = key[row, :, :length], value[row, :, :length]
+                seen = attend_behind(prefix_key, prefix_value, query, own_key, own_value)
+                attended.append(seen.transpose(1, 2).flatten(2))
+            else:
+                attended.append(kernel(query, own_key, own_value, None))
+        return torch.cat(attended).flatten(0, 1)
 
     def _of_owner(self, prefix: Tensor) -> Tensor:
         """[B, H, P, d] to what each branch sees of it, [G, H, P, d]."""
@@ -92,7 +114,9 @@ class BranchSight(NamedTuple):
 Sight = RowSight | BranchSight
 
 
-def branch_sight(branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[[int], Any]) -> BranchSight:
+def branch_sight(
+    branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[[int], Any], *, joined: bool = False
+) -> BranchSight:
     """The blocks of a batch whose rows are prefixes with branches.
 
     Query i sees key j when j <= i and j's branch is 0 (the prefix) or i's own.
@@ -101,6 +125,7 @@ def branch_sight(branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[
         branch_ids: int64[B, T], 0 prefix, 1..K branch, -1 padding.
         layout: which of the places are real tokens, in which order.
         prefix_mask: the mask for causal rows of so many columns, as the attention implementation wants it.
+        joined: join what branches see of their prefix and of themselves (`joined.can_join` says where that can be).
 
     Raises:
         ValueError: a token of the prefix stands behind one of a branch, or branches are not counted from 1.
@@ -126,6 +151,7 @@ def branch_sight(branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[
     slot_of[places[by_group]] = rows * width + group * length + rank
     owner = row_of.new_zeros(groups).index_copy_(0, group, row_of[by_group])
 
+    branches_of = owner.bincount(minlength=rows)
     prefix_real = torch.arange(width, device=places.device) < prefix_lengths[owner][:, None]
     causal = torch.ones(length, length, dtype=torch.bool, device=places.device).tril()
     visible = torch.cat(
@@ -138,4 +164,5 @@ def branch_sight(branch_ids: Tensor, layout: TokenLayout, prefix_mask: Callable[
         owner=owner,
         prefix_mask=prefix_mask(width),
         branch_mask=visible[:, None],
+        rows=tuple(zip(prefix_lengths.tolist(), branches_of.tolist(), strict=True)) if joined else (),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from grounding.closest import did_you_mean
 from grounding.errors import InputError
 from grounding.text.dialects.codec import Dialect
 from grounding.text.dialects.cogvlm import COGVLM
@@ -29,13 +30,15 @@ def dialect_named(declared: str) -> Dialect:
     """
     name, _, settings = declared.partition(":")
     if name not in DIALECTS:
-        raise InputError(f"there is no dialect {name!r}; there are {', '.join(DIALECTS)}.", where="--dialect")
+        problem = f"there is no dialect {name!r}; there are {', '.join(DIALECTS)}."
+        raise InputError(problem, where="--dialect", fix=did_you_mean(name, DIALECTS))
     chosen: dict[str, int] = {}
     for setting in settings.split(",") if settings else []:
         key, _, value = setting.partition("=")
         if key not in OPTIONS.get(name, ()) or not (value.isdecimal() and int(value) > 0):
             allowed = ", ".join(f"{option}=PIXELS" for option in OPTIONS.get(name, ())) or "none"
-            raise InputError(f"the dialect {name} has no setting {setting!r}; it has {allowed}.", where="--dialect")
+            problem = f"the dialect {name} has no setting {setting!r}; it has {allowed}."
+            raise InputError(problem, where="--dialect", fix=did_you_mean(key, OPTIONS.get(name, ())))
         chosen[key] = int(value)
     return DIALECTS[name](**chosen)
 

@@ -92,7 +92,8 @@ def test_swift_fractions_captions_and_turns(tmp_path: Path) -> None:
 def test_a_wrong_swift_line_is_refused_alone(tmp_path: Path, line: Any, reason: str) -> None:
     source = swift(tmp_path, [line, swift_line(turn("<image>hello", "there"))])
     assert [[sample.label for sample in record.samples] for record in source.records] == [["there"]]
-    assert dict(source.tally.counts) == {reason: 1}
+    with_image = {"image_refused": 1} if reason in ("several_images", "bad_file_name", "missing_image") else {}
+    assert dict(source.tally.counts) == {reason: 1, **with_image}
     assert source.tally.examples[reason][0].place.startswith("set.jsonl:1")
 
 

@@ -6,6 +6,7 @@ The stand-in has what the adapter touches and nothing else; the last tests hold 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ import pytest
 from data_tools.readers import reader_of
 from data_tools.records import Source
 from grounding.errors import InputError
-from tests.data_tools.annotated import image, text_file
+from tests.data_tools import sets
+from tests.data_tools.annotated import image
 
 
 class DatumaroError(Exception):
@@ -129,38 +131,15 @@ def test_where_datumaro_is_missing_it_is_told(tmp_path: Path, monkeypatch: pytes
         read(tmp_path, "cvat")
 
 
-CVAT = """<?xml version="1.0"?><annotations><version>1.1</version><meta><task><size>1</size><labels>
-<label><name>cat</name><attributes></attributes></label><label><name>dog</name><attributes></attributes></label>
-</labels></task></meta><image id="0" name="a.png" width="40" height="30">
-<box label="cat" occluded="0" xtl="4" ytl="3" xbr="20" ybr="15"></box>
-<polygon label="dog" occluded="0" points="1,2;9,2;5,7"></polygon>
-</image></annotations>"""
-LABELME = """<annotation><filename>a.png</filename><folder></folder><imagesize><nrows>30</nrows><ncols>40</ncols>
-</imagesize><object><name>cat</name><deleted>0</deleted><verified>0</verified><occluded>no</occluded><attributes/>
-<id>0</id><parts><hasparts/><ispartof/></parts><type>bounding_box</type><polygon><username/>
-<pt><x>4</x><y>3</y></pt><pt><x>20</x><y>3</y></pt><pt><x>20</x><y>15</y></pt><pt><x>4</x><y>15</y></pt></polygon>
-</object></annotation>"""
-
-
-def test_cvat_by_datumaro_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("build", "form"), [(sets.cvat, "cvat"), (sets.labelme, "label_me")])
+def test_sets_by_datumaro_itself(tmp_path: Path, build: Callable[..., Path], form: str) -> None:
     pytest.importorskip("datumaro")
-    image(tmp_path / "images", "a.png")
-    text_file(tmp_path, "train.xml", CVAT)
-    source = read(tmp_path, "cvat")
-    (record,) = source.records
-    assert {(a.category, a.xyxy_px) for a in record.annotations} == {("cat", (4, 3, 20, 15)), ("dog", (1, 2, 9, 7))}
-    assert (record.name, record.size_wh) == ("images/a.png", (40, 30))
+    source = read(build(tmp_path), form)
+    assert {
+        Path(record.name).stem: [(a.category, a.xyxy_px) for a in record.annotations] for record in source.records
+    } == {stem: [(one.name, one.box) for one in objects] for stem, objects in sets.TRUTH.items()}
+    assert source.classes == set(sets.NAMES)
     assert not source.tally.counts
-
-
-def test_labelme_by_datumaro_itself(tmp_path: Path) -> None:
-    pytest.importorskip("datumaro")
-    image(tmp_path / "Images", "a.png")
-    text_file(tmp_path, "Annotations/a.xml", LABELME)
-    source = read(tmp_path, "label_me")
-    (record,) = source.records
-    assert [(a.category, a.xyxy_px) for a in record.annotations] == [("cat", (4, 3, 20, 15))]
-    assert (record.name, source.classes) == ("Images/a.png", {"cat"})
 
 
 def test_an_unknown_format_by_datumaro_itself(tmp_path: Path) -> None:

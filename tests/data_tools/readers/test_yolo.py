@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     assert dict(source.tally.counts) == {
         "unreadable_labels": 1,
         "unreadable_image": 1,
-        "image_refused": 1,
+        "image_refused": 2,
         "missing_image": 1,
     }
 

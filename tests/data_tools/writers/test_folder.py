@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from data_tools.writers import STYLES
-from data_tools.writers.folder import MADE_BY, check_folder, write_folder
+from data_tools.writers.folder import MADE_BY, check_folder, check_made_alike, write_folder
 from grounding.errors import InputError, RunError
 from grounding.samples import Manifest, Sample, read_dataset
 
@@ -40,7 +41,7 @@ def test_an_earlier_run_is_replaced_whole_and_other_files_stay(tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("mine")
     write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, PAIRS)
     check_folder(tmp_path, SPLITS)
-    write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, PAIRS)
+    write_folder(tmp_path, {"train": [sample("1")], "val": [], "test": []}, MANIFEST, PAIRS, overwrite=True)
     assert (tmp_path / "val.jsonl").read_bytes() == b""
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert len(content(tmp_path)) == 5
@@ -75,8 +76,46 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     check_folder(tmp_path / "new", SPLITS)
 
 
-def test_an_earlier_run_in_a_style_of_another_suffix_is_not_left_beside_this_one(tmp_path: Path) -> None:
-    write_folder(tmp_path, {split: [sample(split)] for split in SPLITS}, MANIFEST, PAIRS)
-    check_folder(tmp_path, SPLITS, STYLES["swift"])
-    with pytest.raises(InputError, match=r"train\.jsonl, val\.jsonl, test\.jsonl of an earlier conversion"):
-        check_folder(tmp_path, SPLITS, STYLES["parquet"])
+def test_a_dataset_is_replaced_by_another_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    samples = {split: [sample(split)] for split in SPLITS}
+    write_folder(tmp_path, samples, MANIFEST, PAIRS)
+    (tmp_path / "inspect.html").write_text("of this one")
+    write_folder(tmp_path, samples, MANIFEST, PAIRS)  # by itself, always
+    before = content(tmp_path)
+    others = {**samples, "val": [sample("2")]}
+    for changed, manifest in ((others, MANIFEST), (samples, replace(MANIFEST, not_found={"en": "Nothing."}))):
+        with pytest.raises(InputError, match=r"would change: (val\.jsonl|manifest\.json)"):
+            write_folder(tmp_path, changed, manifest, PAIRS)
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write("\n")  # edited by hand
+    with pytest.raises(InputError, match=r"would change: train\.jsonl.*--overwrite"):
+        write_folder(tmp_path, samples, MANIFEST, PAIRS)
+    assert {**content(tmp_path), "train.jsonl": b""} == {**before, "train.jsonl": b""}
+    write_folder(tmp_path, others, MANIFEST, PAIRS, overwrite=True)
+    assert read_dataset(tmp_path / "val.jsonl").samples == [sample("2")]
+    assert not (tmp_path / "inspect.html").exists()
+
+
+def test_other_settings_and_inputs_are_told(tmp_path: Path) -> None:
+    told = {"made_by": MADE_BY, "seed": 0, "negatives": 0.25}
+    write_folder(
+        tmp_path, {split: [] for split in SPLITS}, replace(MANIFEST, settings=told, inputs={"a.json": "12"}), PAIRS
+    )
+    check_made_alike(tmp_path, told, {"a.json": "12", "read since.json": "34"})
+    check_made_alike(tmp_path, {**told, "of a later version": 1}, {})
+    check_made_alike(tmp_path / "nowhere", {**told, "seed": 7}, {})
+    with pytest.raises(InputError, match=r"made otherwise: seed 0, now 7\. .*--overwrite"):
+        check_made_alike(tmp_path, {**told, "seed": 7}, {})
+    with pytest.raises(InputError, match=r"made otherwise: a\.json has changed"):
+        check_made_alike(tmp_path, {}, {"a.json": "56"})
+
+
+def test_files_of_a_style_with_another_suffix_go_with_the_dataset_that_they_were_of(tmp_path: Path) -> None:
+    samples = {split: [sample(split)] for split in SPLITS}
+    write_folder(tmp_path, samples, MANIFEST, PAIRS)
+    other = PAIRS._replace(suffix=".parquet")
+    with pytest.raises(InputError, match=r"would change: train\.parquet"):
+        write_folder(tmp_path, samples, MANIFEST, other)
+    assert not list(tmp_path.glob("*.parquet"))
+    write_folder(tmp_path, samples, MANIFEST, other, overwrite=True)
+    assert not list(tmp_path.glob("*.jsonl")) and len(list(tmp_path.glob("*.parquet"))) == 3

@@ -15,7 +15,7 @@ from grounding.evaluation.comparison.runs import read_runs
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.headline import pick
-from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, compared, write_run
+from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, WRONG, compared, write_run
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, random_set, sample, shaken
 
 
@@ -94,9 +94,11 @@ def test_an_improvement_that_is_no_chance_is_called_one(tmp_path: Path) -> None:
     right = [boxes_text(one.boxes[0]) if one.boxes else NOT_FOUND_TEXT for one in samples]
     worse = [text if rng.random() < 0.6 else "[[900,900,999,999]]" for text in right]
     table = compared(tmp_path, worse, right, samples=samples).table
-    for key in ("grec_50", "acc_50", "not_found.recall", "f1_50", "mean_iou"):
-        assert verdict(table["headline"][key], 0, key) == "better"
-    assert verdict(table["headline"]["hallucination_rate"], 0, "hallucination_rate") == "better", "less is better"
+    for key in ("grec_50", "acc_50", "not_found.recall", "hallucination_rate"):
+        assert verdict(table["headline"][key], 0, key) == "better", key
+    assert verdict(table["mistakes"]["invented"], 0, "invented") == "better", "less is better"
+    for key in set(COMPARED) - set(TESTED):
+        assert verdict(table["headline"][key], 0, key) == "", "an interval alone decides nothing"
     back = compared(tmp_path, right, worse, samples=samples).table["headline"]
     assert verdict(back["grec_50"], 0, "grec_50") == verdict(back["hallucination_rate"], 0, "hallucination_rate")
     assert verdict(back["grec_50"], 0, "grec_50") == "worse"
@@ -111,8 +113,33 @@ def test_holm_goes_over_the_headline_and_over_all_parts(tmp_path: Path) -> None:
         [one for parts in table["breakdowns"].values() for part in parts.values() for one in part["measures"].values()],
     ):
         tests = [test for entry in entries for test in entry["tests"] or ()]
-        smallest = min(test["p"] for test in tests)
-        assert min(test["p_holm"] for test in tests) == pytest.approx(min(1.0, smallest * len(tests)))
+        telling = [test for test in tests if test["only_base"] or test["only_other"]]
+        smallest = min(test["p"] for test in telling)
+        assert min(test["p_holm"] for test in tests) == pytest.approx(min(1.0, smallest * len(telling)))
+        assert all(test["p_holm"] == 1.0 for test in tests if test not in telling)
+    assert any(test not in telling for test in tests), "runs that never differ somewhere are among these"
+
+
+def test_inventing_and_rejecting_are_judged_alike(tmp_path: Path) -> None:
+    """Where answers can be read they are the two sides of one thing: they must never be coloured differently."""
+    samples = [sample(number, []) for number in range(60)]
+    invented = boxes_text(WRONG)
+    for better in (0, 3, 5, 6, 7, 8, 12):
+        after = [NOT_FOUND_TEXT] * (20 + better) + [invented] * (40 - better)
+        before = [NOT_FOUND_TEXT] * 20 + [invented] * 40
+        table = compared(tmp_path, before, after, samples=samples).table["headline"]
+        both = [table[key]["tests"][0] for key in ("not_found.recall", "hallucination_rate")]
+        assert both[0]["p"] == both[1]["p"] and both[0]["p_holm"] == both[1]["p_holm"]
+        assert len({verdict(table[key], 0, key) for key in ("not_found.recall", "hallucination_rate")}) == 1
+
+
+def test_kinds_of_mistakes_are_tested_as_counts(tmp_path: Path) -> None:
+    samples = [sample(number, []) for number in range(12)]
+    many, few = boxes_text(*[[10.0 * place, 10.0, 10.0 * place + 5, 20.0] for place in range(4)]), boxes_text(WRONG)
+    entry = compared(tmp_path, [many] * 12, [few] * 12, samples=samples).table["mistakes"]["invented"]
+    assert entry["counts"] == [48, 12] and entry["tests"][0]["only_base"] == 12
+    assert entry["tests"][0]["p"] == pytest.approx(2 / 2**12)
+    assert entry["tests"][0]["p_holm"] == pytest.approx(2 / 2**12), "no other kind was made at all"
 
 
 def test_tighter_boxes_are_seen_apart_from_more_of_them(tmp_path: Path) -> None:

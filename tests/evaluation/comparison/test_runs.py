@@ -11,7 +11,14 @@ from msgspec.structs import replace
 
 from grounding.errors import InputError
 from grounding.evaluation.comparison.numbers import measure
-from grounding.evaluation.comparison.runs import in_order_of, notes, read_run, read_runs, settings_that_differ
+from grounding.evaluation.comparison.runs import (
+    _headings,
+    in_order_of,
+    notes,
+    read_run,
+    read_runs,
+    settings_that_differ,
+)
 from grounding.evaluation.metrics import metrics
 from grounding.samples import Sample
 from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, TRUE, WRONG, write_run
@@ -112,7 +119,8 @@ def test_headings_are_as_short_as_they_can_be(tmp_path: Path) -> None:
         )
     ]
     assert headings[:2] == [["x/report", "y/report"], ["old", "report"]]
-    assert len(set(headings[2])) == 2, "the very same folder"
+    assert headings[2] == ["report (1)", "report (2)"], "the very same folder"
+    assert _headings([(None, Path("/x")), (None, Path("/y/x"))]) == ["/x", "y/x"], "the root is written once"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from grounding.evaluation.report.compare_cards import drawn, make_compare_cards,
 from grounding.evaluation.report.compare_page import render_comparison
 from grounding.evaluation.report.strip import picture_strip
 from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, compared
-from tests.evaluation.making import random_set, sample
+from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, random_set, sample
 from tests.evaluation.report.test_write import EVIL, Elements, images
 
 
@@ -37,6 +37,16 @@ def test_what_was_gained_and_lost_is_said(comparison: Comparison, tmp_path: Path
         for rate in entry["rates"]:
             assert rate["value"] is None or f"{100 * rate['value']:.1f}" in text
     assert "50.0 → 50.0" in text, "a tile"
+
+
+def test_what_a_rate_is_about_stands_as_in_the_reports_and_colours_come_from_tests(tmp_path: Path) -> None:
+    samples = [sample(number, []) for number in range(30)] + [sample(30, [[20.0, 10.0, 60.0, 50.0]])]
+    before = [boxes_text([120.0, 50.0, 160.0, 90.0])] * 31
+    comparison = compared(tmp_path, before, [NOT_FOUND_TEXT] * 31, samples=samples)
+    found = page(comparison, tmp_path)
+    assert "32 → 1" in found.text, "boxes answered and true: what F1 is about"
+    coloured = found.having("span", **{"class": "diff better"})
+    assert coloured and all("after Holm" in (one["title"] or "") for one in coloured)
 
 
 def test_all_answers_are_drawn_with_the_truth(comparison: Comparison, tmp_path: Path) -> None:

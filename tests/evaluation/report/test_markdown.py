@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.report.headline import percent, pick, signed
 from grounding.evaluation.report.long_form import long_rows
 from grounding.evaluation.report.markdown import comparison_markdown, plain, report_markdown
@@ -53,6 +54,11 @@ def test_a_comparison_for_a_pull_request(tmp_path: Path) -> None:
     rows = [cells(line) for line in text.splitlines() if line.startswith("|")]
     assert rows[0] == ["percent", "a", "b", "difference (95 %)", "p", "n"] and {len(row) for row in rows} == {6}
     assert rows[2][0] == "Fully right" and rows[2][3].startswith("0.0 (")
+    about = {row[0]: row[5] for row in rows}
+    for key, one in COMPARED.items():  # as in the reports, one number a run where they differ
+        ns = [str(rate["n"]) for rate in table["headline"][key]["rates"]]
+        assert about[one.name + " ↓" * one.less_is_better] in (ns[0], " → ".join(ns)), key
+    assert about["Recall"] == "4" and about["Precision"] == "2 → 3"
     three = comparison_markdown([("x", compared(tmp_path, BEFORE, AFTER, BEFORE).table), ("y|", table)])
     assert "#### y\\|" in three and len(cells(three.splitlines()[4])) == 9
 

@@ -1,0 +1,63 @@
+"""Whether what a model is loaded from lies where it was said to, before anything is read or imported that takes time.
+
+Knows names of files; does not know what is in them, and loads no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grounding.errors import InputError
+from grounding.models.hub import checkpoint_folder, is_hub_name
+
+CONFIG_FILE = "config.json"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+NO_TOKENIZER = (
+    "Published CogVLM checkpoints ship none. Put the Llama tokenizer into that folder (the tokenizer.model of "
+    "lmsys/vicuna-7b-v1.5, or a tokenizer.json), or name its path as the tokenizer."
+)
+
+
+def check_presence(
+    model: str | Path | None = None, *, adapter: str | Path | None = None, tokenizer: str | Path | None = None
+) -> None:
+    """Sees that checkpoint, adapter and tokenizer are there; names on the hub are left to whoever fetches them.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    if model is not None and not is_hub_name(model):
+        check_checkpoint(checkpoint_folder(model))
+    if adapter is not None:
+        check_adapter_files(Path(adapter))
+    if tokenizer is not None and not is_hub_name(tokenizer) and not Path(tokenizer).exists():
+        raise InputError("this tokenizer does not exist.", where=str(tokenizer), fix=NO_TOKENIZER)
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Sees that a folder is there and holds a config.
+
+    Raises:
+        InputError: no folder, or no config.json in it.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            "this is no folder.", where=str(folder), fix="Name a folder that holds config.json and the weights."
+        )
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError("there is no config.json in this folder, so it is no checkpoint.", where=str(folder))
+
+
+def check_adapter_files(folder: Path) -> None:
+    """Sees that a PEFT adapter's two files are in a folder.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    for name in ADAPTER_FILES:
+        if not (folder / name).is_file():
+            raise InputError(
+                f"there is no {name}, so this is no PEFT adapter folder.",
+                where=str(folder),
+                fix="Name the folder that training wrote; adapters in .bin files are not read.",
+            )
