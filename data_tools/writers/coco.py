@@ -10,7 +10,7 @@ box stand in `neg_category_ids` of the image, and nothing else is said to be abs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """What samples are called in COCO: images by `image_key` from 1 in the order of the samples, classes by name."""
+    """What samples are called in COCO: images by `image_key` from 1 in the order of the samples; classes by name."""
 
     images: dict[Hashable, int]
     categories: dict[str, int]
@@ -52,7 +52,7 @@ def counted(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
     places: list[int] = []
     others: Counter[str] = Counter()
     for place, sample in enumerate(samples):
-        if sample.task == TASK and sample.boxes is not None and (sample.category or sample.phrase):
+        if _counts(sample):
             places.append(place)
         else:
             others[sample.task] += 1
@@ -62,32 +62,46 @@ def counted(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
     return places, dict(sorted(others.items()))
 
 
+def _counts(sample: Sample) -> bool:
+    return sample.task == TASK and sample.boxes is not None and bool(sample.category or sample.phrase)
+
+
 def class_of(sample: Sample) -> str:
     """The name of its class in COCO."""
     return sample.category or sample.phrase or ""
 
 
-def number(samples: Iterable[Sample]) -> Ids:
-    """The ids of the images and classes of samples that count."""
+def classes_of(samples: Iterable[Sample]) -> frozenset[str]:
+    """The classes that samples which count ask for."""
+    return frozenset(class_of(sample) for sample in samples if _counts(sample))
+
+
+def number(samples: Iterable[Sample], classes: Set[str] = frozenset()) -> Ids:
+    """The ids of the images and classes of samples that count.
+
+    Classes are numbered from 1 by name, those of `classes` with them: files of one dataset agree where each is given
+    the classes of all.
+    """
     images: dict[Hashable, int] = {}
-    names = set()
+    names = set(classes)
     for sample in samples:
         images.setdefault(image_key(sample), len(images) + 1)
         names.add(class_of(sample))
     return Ids(images, {name: place for place, name in enumerate(sorted(names), start=1)})
 
 
-def write_instances(path: Path, samples: Iterable[Sample]) -> None:
+def write_instances(path: Path, samples: Iterable[Sample], classes: Set[str] = frozenset()) -> None:
     """Writes the truth of samples that count as COCO instances: `ignore` boxes are crowds.
 
     Args:
         path: of the file, written under a temporary name first.
         samples: gone through more than once.
+        classes: listed too, whether a sample asks for them or not.
 
     Raises:
         RunError: the file cannot be written.
     """
-    ids = number(samples)
+    ids = number(samples, classes)
     images: dict[int, dict[str, Any]] = {}
     boxes: dict[Asked, Counter[tuple[Box, bool]]] = {}
     for sample in samples:
@@ -113,18 +127,21 @@ def write_instances(path: Path, samples: Iterable[Sample]) -> None:
     _write(path, document)
 
 
-def write_results(path: Path, samples: Iterable[Sample], answers: Iterable[Answer]) -> int:
+def write_results(
+    path: Path, samples: Iterable[Sample], answers: Iterable[Answer], classes: Set[str] = frozenset()
+) -> int:
     """Writes answers as COCO results and says how many boxes there are.
 
     Args:
         path: of the file, written under a temporary name first.
         samples: those that count; gone through more than once.
         answers: one for each sample; without boxes where it found none, or could not be read.
+        classes: numbered too, as for `write_instances`.
 
     Raises:
         RunError: the file cannot be written.
     """
-    ids = number(samples)
+    ids = number(samples, classes)
     scores: dict[Asked, dict[Box, list[float]]] = {}
     for sample, answer in zip(samples, answers, strict=True):
         own: dict[Box, list[float]] = {}

@@ -8,7 +8,7 @@ grounding export data/mine/test.jsonl --to swift --out test.swift.jsonl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from data_tools.inspection.opening import open_splits
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
+from data_tools.splits import SPLITS
 from data_tools.writers import STYLES, Style, coco, writable
 from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
@@ -52,6 +53,7 @@ SURE = 1.0  # the score of a box that comes without one
 @click.option("--embed-images", is_flag=True, help="parquet: the image files too, in a column `picture`.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
+@click.option("--overwrite", is_flag=True, help="Replace files of an earlier export.")
 def command(
     dataset: Path,
     to: str,
@@ -62,11 +64,13 @@ def command(
     embed_images: bool,
     images: Path | None,
     follow_links: bool,
+    overwrite: bool,
 ) -> None:
     """Write DATASET in the form that another program reads: a .jsonl file, or a folder with images/ and labels/.
 
     Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels. With
-    coco-results it is the answers to DATASET that go out, with the image and class ids of coco-instances.
+    coco-results it is the answers to DATASET that go out, with the image and class ids of coco-instances. Class ids
+    are those of the whole dataset: of train, val and test together, where they lie beside each other.
     """
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
@@ -74,20 +78,53 @@ def command(
         opened = open_splits(dataset, images)
         for name in opened.empty:
             click.echo(f"{name} has no sample; no file is written for it")
+        if to == INSTANCES:
+            files = {name: out / f"{name}.json" for name in opened.splits}
+            _check_new(files.values(), overwrite)
+            _export_instances({files[name]: split for name, split in opened.splits.items()}, frozenset())
+            return
         style = _style(to, embed_images, next(iter(opened.splits.values())), follow_links)
+        files = {name: out / f"{name}{style.suffix}" for name in opened.splits}
+        _check_new(files.values(), overwrite)
         for name, split in opened.splits.items():
-            _export_samples(split, out / f"{name}{style.suffix}", style)
+            _export_samples(split, files[name], style)
         return
+    _check_new([out], overwrite)
     whole = open_dataset(dataset, images)
     if to == RESULTS:
         assert predictions is not None
         _export_results(whole, predictions, out, dialect_named(dialect), allow_missing)
     elif to == INSTANCES:
-        samples = _counted(whole.samples)
-        coco.write_instances(out, samples)
-        click.echo(f"{out}: the truth of {len(samples):,} samples")
+        _export_instances({out: whole}, _classes_beside(dataset))
     else:
         _export_samples(whole, out, _style(to, embed_images, whole, follow_links))
+
+
+def _check_new(files: Iterable[Path], overwrite: bool) -> None:
+    """Raises InputError for a file that stands there already."""
+    old = [] if overwrite else [str(file) for file in files if file.exists()]
+    if old:
+        fix = "Name another with --out; --overwrite replaces it."
+        raise InputError(f"stands there already: {', '.join(old)}", where="--out", fix=fix)
+
+
+def _classes_beside(dataset: Path) -> frozenset[str]:
+    """The classes of the other splits beside a file of one; none, and this is told, where it is alone."""
+    beside = [dataset.with_name(f"{name}.jsonl") for name in SPLITS]
+    others = [file for file in beside if file != dataset and file.is_file() and file.stat().st_size]
+    if dataset not in beside or not others:
+        click.echo(f"classes are numbered by {dataset.name} alone: no other split lies beside it")
+        return frozenset()
+    return frozenset().union(*(coco.classes_of(open_dataset(file).samples) for file in others))
+
+
+def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
+    """A file for each split, with the classes of all of them and `classes`."""
+    counted = {out: _counted(split.samples) for out, split in splits.items()}
+    every = classes.union(*(coco.classes_of(samples) for samples in counted.values()))
+    for out, samples in counted.items():
+        coco.write_instances(out, samples, every)
+        click.echo(f"{out}: the truth of {len(samples):,} samples, {len(every):,} classes")
 
 
 def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:
@@ -106,8 +143,8 @@ def _check(
         raise InputError(f"--to {RESULTS} needs --predictions, and nothing else takes it", where="grounding export")
     if embed_images and to != "parquet":
         raise InputError("only parquet has room for images", where="--embed-images")
-    if splits and to not in STYLES:
-        problem = f"is a folder with {', '.join(splits)}; COCO numbers images and classes file by file"
+    if splits and to == RESULTS:
+        problem = f"is a folder with {', '.join(splits)}, and the answers in --predictions are to one file"
         raise InputError(problem, where=str(dataset), fix="Name one of them.")
     if splits and out.exists() and not out.is_dir():
         raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
@@ -146,7 +183,8 @@ def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, a
     samples = _counted(dataset.samples)
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
-    written = coco.write_results(out, samples, _boxes(answers, sizes, dialect))
+    classes = _classes_beside(dataset.path)
+    written = coco.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
     click.echo(f"{out}: {written:,} boxes from {len(samples):,} answers")
     for status, count in _without_boxes(answers).items():
         click.echo(f"no box: {count:,} answers, {status}")

@@ -70,12 +70,46 @@ def test_a_folder_goes_out_split_by_split(tmp_path: Path) -> None:
     for name in ("test", "train"):
         assert read_samples(tmp_path / "new" / f"{name}.jsonl") == read_samples(data.with_stem(name))
     for arguments, said in (
-        (["--to", "coco-instances", "--out", tmp_path / "gt.json"], "Name one of them"),
+        (["--to", "coco-results", "--predictions", data, "--out", tmp_path / "dt.json"], "Name one of them"),
+        (["--to", "conversations", "--out", tmp_path / "new"], "--overwrite replaces it"),
         (["--to", "swift", "--out", tmp_path / "data"], "holds a dataset"),
         (["--to", "swift", "--out", tmp_path / "new" / "test.jsonl"], "is a file"),
     ):
         refused = run(tmp_path / "data", *arguments)
         assert refused.exit_code == 2 and said in " ".join(refused.output.split()), refused.output
+
+
+def test_a_class_has_one_id_in_all_splits_of_a_dataset(tmp_path: Path) -> None:
+    truth = dataset(tmp_path / "data")
+    write_samples(tmp_path / "data" / "train.jsonl", [make(id="0", category="ant"), make(id="1", category="yak")])
+
+    def ids(path: Path) -> dict[str, int]:
+        return {entry["name"]: entry["id"] for entry in json.loads(path.read_text())["categories"]}
+
+    assert run(tmp_path / "data", "--to", "coco-instances", "--out", tmp_path / "all").exit_code == 0
+    alone = run(truth, "--to", "coco-instances", "--out", tmp_path / "test.json")
+    assert alone.exit_code == 0 and "alone" not in alone.output
+    numbered = {"ant": 1, "cat": 2, "cow": 3, "dog": 4, "yak": 5}
+    for path in (tmp_path / "all" / "train.json", tmp_path / "all" / "test.json", tmp_path / "test.json"):
+        assert ids(path) == numbered
+    text = "[[000,000,500,500]]"
+    answers = predictions(tmp_path, n1=text, n2=text, n3=text, n4=text, n5=text, t="Hello.")
+    run(truth, "--to", "coco-results", "--predictions", answers, "--out", tmp_path / "dt.json")
+    told = json.loads((tmp_path / "dt.json").read_text())
+    assert {note["category_id"] for note in told} == {numbered[name] for name in ("cat", "cow", "dog")}
+    (tmp_path / "data" / "train.jsonl").unlink()
+    lone = run(truth, "--to", "coco-instances", "--out", tmp_path / "lone.json")
+    assert "numbered by test.jsonl alone" in lone.output and ids(tmp_path / "lone.json")["cat"] == 1
+
+
+def test_a_file_is_replaced_only_when_told_to(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    (tmp_path / "x.json").write_text("mine")
+    refused = run(data, "--to", "coco-instances", "--out", tmp_path / "x.json")
+    assert refused.exit_code == 2 and "x.json" in refused.output and "--overwrite" in refused.output
+    assert (tmp_path / "x.json").read_text() == "mine"
+    assert run(data, "--to", "coco-instances", "--out", tmp_path / "x.json", "--overwrite").exit_code == 0
+    assert "categories" in json.loads((tmp_path / "x.json").read_text())
 
 
 def test_swift_reads_back(tmp_path: Path) -> None:
