@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from data_tools.inspection.leaks import Files, across, in_several_splits, same_bytes, torn_groups
+from data_tools.inspection.leaks import Files, across, in_several_splits, one_of_each_split, same_bytes, torn_groups
 from data_tools.inspection.likeness import Alike
 from data_tools.inspection.pictures import FAULTS, Look
 from data_tools.inspection.remarks import Remark, remark
@@ -44,8 +44,8 @@ def leak_findings(files: Files, splits: Sequence[str], group: re.Pattern[str] | 
     if group is not None:
         groups = torn_groups(files, group)
         if groups:
-            told_groups = [told(members[:4]) for members in groups]
-            yield remark("leak_group", "fault", told_groups, pattern=repr(group.pattern))
+            told_groups = [told(one_of_each_split(files, members)) for members in groups]
+            yield remark("leak_group", "fault", told_groups, pattern=f"'{group.pattern}'")
 
 
 def likeness_findings(alike: Alike, splits: Sequence[str]) -> Iterator[Remark]:

@@ -106,7 +106,7 @@ def inspect(
         **numbers,
         "images": {
             "files": len(files.pictures),
-            "read": len(looks),
+            "read": sum(look.fault != "missing" for look in looks),
             "faults": {name: sum(look.fault == name for look in looks) for name in FAULTS},
             "alike": likeness.total,
             "closest": [{"images": pair.images, "splits": pair.splits, "bits": pair.bits} for pair in pairs],

@@ -81,6 +81,15 @@ def torn_groups(files: Files, pattern: re.Pattern[str]) -> list[list[int]]:
     return [members for members in _shared(files, group) if across(files, members)]
 
 
+def one_of_each_split(files: Files, members: Sequence[int]) -> list[int]:
+    """The first of some files in each of their splits, so that a few of many show where the group lies."""
+    first: dict[int, int] = {}
+    for place in members:
+        for split in files.splits[place]:
+            first.setdefault(split, place)
+    return list(dict.fromkeys(first[split] for split in sorted(first)))
+
+
 def across(files: Files, members: Iterable[int]) -> bool:
     """Whether files are in more than one split."""
     return len(frozenset[int]().union(*(files.splits[place] for place in members))) > 1

@@ -24,7 +24,7 @@ class Opened:
         path: the folder or file named.
         splits: split -> its samples, for those that have any; train, val, test first.
         empty: splits whose file has no line.
-        faults: split -> what is wrong with lines that cannot be read; such a split is not among `splits`.
+        faults: split -> what is wrong with each line that cannot be used; none of these is among its samples.
         manifest: what stands beside the files, None where nothing does.
     """
 
@@ -61,7 +61,7 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
 
     Args:
         images: an image root in place of the one that the manifest names.
-        tolerant: lines that cannot be read are no error but stand in `faults`.
+        tolerant: lines that cannot be used are no error but stand in `faults`; the others are opened.
 
     Raises:
         InputError: there is no dataset, its manifest cannot be read, or, unless `tolerant`, a line of it.
@@ -75,12 +75,18 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
     for name, file in files.items():
         if name in empty:
             continue
+        wrong: list[InputError] | None = [] if tolerant else None
         try:
-            splits[name] = open_dataset(file, images)
+            opened = open_dataset(file, images, wrong)
         except InputError as error:
-            if not tolerant:
+            if wrong is None:
                 raise
             faults[name] = tuple(error.problems) if isinstance(error, ManyErrors) else (str(error),)
+            continue
+        if len(opened.samples):
+            splits[name] = opened
+        if wrong:
+            faults[name] = tuple(map(str, wrong))
     if not splits and not faults:
         raise InputError("every split is empty.", where=str(path), fix="Convert annotations with boxes in them.")
     return Opened(path, splits, empty, faults, manifest)

@@ -45,7 +45,7 @@ def validate(
 
     Returns:
         JSON-ready: `sound`, whether there is no fault; `findings`, worst first; `samples` and `images`, how many were
-        looked at; `longest`, in tokens.
+        read; `longest`, in tokens.
 
     Raises:
         InputError: there is no dataset, its manifest cannot be read, or the expression is none. Lines that cannot be
@@ -77,14 +77,17 @@ def validate(
         "sound": not any(one.level == "fault" for one in remarks),
         "findings": plain(remarks, words_in(lang)),
         "samples": total,
-        "images": len(looks),
+        "images": sum(look.fault != "missing" for look in looks),
         "longest": judge.longest,
     }
 
 
 def _reading(opened: Opened) -> list[Remark]:
     """Splits that are empty or have lines that cannot be read."""
-    remarks = [remark("unreadable_lines", "fault", lines, split=split) for split, lines in opened.faults.items()]
+    remarks = []
+    for split, lines in opened.faults.items():
+        others = len(opened.splits[split].samples) if split in opened.splits else 0
+        remarks.append(remark("unreadable_lines", "fault", lines, split=split, others=others))
     for split in opened.empty:
         level: Level = "fault" if split == TRAIN else "warning"
         remarks.append(Remark("empty_split", level, 1, values={"split": split}))

@@ -109,7 +109,7 @@ def tell(console: Console, report: Mapping[str, Any], words: Words) -> None:
         console.print(line, highlight=False)
     if not report["findings"]:
         console.print(f"  {words['nothing']}")
-    if not report["images"]["read"]:
+    if not report["images"]["read"] and not report["images"]["faults"]["missing"]:
         console.print(f"  {words['unread']}")
 
 

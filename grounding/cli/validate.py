@@ -66,7 +66,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
-        _tell(Console(), found, dataset, model, words_in(lang))
+        _tell(Console(), found, dataset, model, words_in(lang), options["check_images"])
     context.exit(0 if found["sound"] else 1)
 
 
@@ -98,7 +98,9 @@ def _measure(model: Path, tokenizer: Path | None, max_label_tokens: int) -> Meas
     return measure
 
 
-def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | None, words: Words) -> None:
+def _tell(
+    console: Console, found: dict[str, Any], dataset: Path, model: Path | None, words: Words, images_read: bool
+) -> None:
     told = words["validate"]
     by = say(words, "validate", "measured", model=model) if model else told["estimated"]
     lead = say(words, "validate", "lead", **{**found, "longest": found["longest"]["label"], "by": by})
@@ -106,8 +108,8 @@ def _tell(console: Console, found: dict[str, Any], dataset: Path, model: Path | 
     for line in told_findings(found["findings"], words):
         console.print(line, highlight=False)
     if not found["findings"]:
-        console.print(f"  {told['nothing' if found['images'] else 'nothing_unread']}", highlight=False)
-    if not found["images"]:
+        console.print(f"  {told['nothing' if images_read else 'nothing_unread']}", highlight=False)
+    if not images_read:
         console.print(f"  {words['unread']}")
     console.print(f"[green]{told['sound']}[/]" if found["sound"] else f"[bold red]{told['unsound']}[/]")
     console.print(escape(say(words, "validate", "advice", dataset=dataset)), highlight=False, soft_wrap=True)

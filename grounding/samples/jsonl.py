@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,20 +44,23 @@ def read_samples(path: Path) -> list[Sample]:
     return [sample for _, some, _ in _checked(Path(path)) for sample in some]
 
 
-def open_samples(path: Path) -> Sequence[Sample]:
+def open_samples(path: Path, faults: list[InputError] | None = None) -> Sequence[Sample]:
     """The same samples, checked as by `read_samples`, but left in their file and read again each time they are used.
 
     A file with conversations is read whole: a line of it may hold several samples.
 
+    Args:
+        faults: where given, lines that are wrong are left out and told here, an error for each.
+
     Raises:
-        InputError: as `read_samples`.
+        InputError: as `read_samples`; without those that go into `faults`.
     """
     path = Path(path)
     offsets, ids = array("q"), []
     again: Callable[[bytes], Sample] = _pair.decode
-    for offset, some, has_conversations in _checked(path):
+    for offset, some, has_conversations in _checked(path, faults):
         if len(some) != 1:
-            return read_samples(path)
+            return [sample for _, some, _ in _checked(path, faults) for sample in some]
         if has_conversations:
             again = _one_of_line
         offsets.append(offset)
@@ -64,8 +68,11 @@ def open_samples(path: Path) -> Sequence[Sample]:
     return Lines(path, np.array(offsets, dtype=np.int64), again, ids=ids)
 
 
-def _checked(path: Path) -> Iterator[tuple[int, list[Sample], bool]]:
-    """Where each line starts, its samples, and whether it is a conversation; what is wrong comes last, raised."""
+def _checked(path: Path, faults: list[InputError] | None = None) -> Iterator[tuple[int, list[Sample], bool]]:
+    """Where each sound line starts, its samples, and whether it is a conversation.
+
+    What is wrong comes last: added to `faults`, an error a line, or raised where there is no such list.
+    """
     line_of: dict[str, int] = {}
     found: list[tuple[int, str]] = []
     for number, offset, content in read_places(path):
@@ -75,13 +82,19 @@ def _checked(path: Path) -> Iterator[tuple[int, list[Sample], bool]]:
         except ValueError as error:
             found.append((number, str(error)))
             continue
+        before = len(found)
         for sample in read:
             found += [(number, problem) for problem in problems(sample)]
             if sample.id in line_of:
                 first = line_of[sample.id]
                 found.append((number, f"`id` {sample.id!r} stands in line {first} already; ids must be unique"))
             line_of.setdefault(sample.id, number)
-        yield offset, read, has_conversations
+        if len(found) == before:
+            yield offset, read, has_conversations
+    if faults is not None and found:
+        by_line = groupby(found, key=itemgetter(0))
+        faults += [InputError("; ".join(what for _, what in some), where=f"{path}:{n}") for n, some in by_line]
+        return
     if len(found) == 1:
         raise InputError(f"{found[0][1]}.", where=f"{path}:{found[0][0]}")
     if found:

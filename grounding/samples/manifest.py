@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,16 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
     return _dataset(Path(path), images, read_samples)
 
 
-def open_dataset(path: Path, images: Path | None = None) -> Dataset:
+def open_dataset(path: Path, images: Path | None = None, faults: list[InputError] | None = None) -> Dataset:
     """The same, with the samples of a JSONL file left there and read again each time they are used.
 
+    Args:
+        faults: where given, lines that are wrong are left out and told here, an error for each.
+
     Raises:
-        InputError: as `read_dataset`.
+        InputError: as `read_dataset`; without those that go into `faults`.
     """
-    return _dataset(Path(path), images, open_samples)
+    return _dataset(Path(path), images, partial(open_samples, faults=faults))
 
 
 def _dataset(path: Path, images: Path | None, read: Callable[[Path], Sequence[Sample]]) -> Dataset:

@@ -33,6 +33,10 @@ def test_exit_statuses(good: Path, tmp_path: Path) -> None:
     (tmp_path / "images/a.png").unlink()
     spoilt = call(good)
     assert spoilt.exit_code == 1 and "must not be trained on" in spoilt.output and "image_missing" in spoilt.output
+    (tmp_path / "images").rename(tmp_path / "moved")
+    nowhere = call(good)
+    assert "0 images read" in nowhere.output and "3 images are not there" in nowhere.output
+    assert "Images were not read" not in nowhere.output
     assert call(tmp_path / "nowhere").exit_code == 2
 
 

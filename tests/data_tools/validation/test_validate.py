@@ -70,10 +70,20 @@ def test_lines_that_cannot_be_read_are_findings(tmp_path: Path) -> None:
     (path / "train.jsonl").write_text("\n".join(wrong))
     report = validate(path)
     (finding,) = report["findings"]
-    assert (finding["name"], finding["level"], finding["n"]) == ("unreadable_lines", "fault", 5)
+    assert (finding["name"], finding["level"], finding["n"]) == ("unreadable_lines", "fault", 4)
     told = "\n".join(finding["examples"])
     assert "ids must be unique" in told and "allowed are phrase_to_boxes" in told and "x0 < x1" in told
-    assert report["samples"] == 1
+    assert report["samples"] == 2 and "of this split 1 samples were checked" in finding["text"]
+
+
+def test_the_lines_beside_a_bad_one_are_judged(tmp_path: Path) -> None:
+    path = dataset(tmp_path, train=[sample("a.png", label="over there"), *GOOD[1:]])
+    with (path / "train.jsonl").open("a") as file:
+        file.write("{\n")
+    assert found(path) == {"unreadable_lines": "fault", "label_disagrees": "fault"}
+    (path / "train.jsonl").write_text("{\n")
+    report = validate(path)
+    assert report["samples"] == 0 and "0 samples were checked" in report["findings"][0]["text"]
 
 
 def test_empty_splits(tmp_path: Path) -> None:
@@ -91,6 +101,7 @@ def test_images_that_are_not_there_not_whole_or_not_of_their_size(tmp_path: Path
     photo(1, (20, 20)).save(images / "c.png")
     assert found(path) == dict.fromkeys(("image_missing", "image_unreadable", "image_other_size"), "fault")
     assert found(path, check_images=False) == {}
+    assert validate(path)["images"] == 2
 
 
 def test_what_is_in_two_splits(tmp_path: Path) -> None:
@@ -105,6 +116,14 @@ def test_what_is_in_two_splits(tmp_path: Path) -> None:
         "leak_group": "fault",
         "id_in_two_splits": "warning",
     }
+
+
+def test_a_torn_group_is_shown_by_an_image_of_each_split(tmp_path: Path) -> None:
+    train = [sample(f"p1_{n}.png") for n in range(6)]
+    path = dataset(tmp_path, train=train, val=[sample("p1_x.png")], test=[sample("p1_y.png")])
+    (finding,) = validate(path, group_by=r"^(p\d)_")["findings"]
+    assert finding["examples"] == ["p1_0.png (train) = p1_x.png (val) = p1_y.png (test)"]
+    assert r"'^(p\d)_'" in finding["text"]
 
 
 def test_groups_may_be_named(tmp_path: Path) -> None:
