@@ -28,6 +28,7 @@ from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, check_model, model_options
 from grounding.cli.riders import rider
+from grounding.cli.tables import output
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO, Run, check_same, read_run, read_runs
 from grounding.evaluation.evaluate import evaluate
@@ -115,7 +116,7 @@ def _measured_and_judged(data: Path, out: Path, options: Mapping[str, Any]) -> l
             reports[asked.name] = report
             if asked.name:
                 also[asked.name] = rider(asked, answers, report, seed=options["seed"])
-        console = Console()
+        console = output()
         tell_report(console, reports[""], out)
         for name in also:
             tell_report(console, reports[name], out / ALSO / name, name)

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from grounding.cli.tables import print_whole
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 
-WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
 
 
@@ -32,7 +32,7 @@ def tell_report(console: Console, report: Mapping[str, Any], out: Path, name: st
     for warning in warnings(report):
         console.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
     if metrics["n"]:
-        console.print(_headline(report), width=max(console.width, WIDTH), crop=False)
+        print_whole(console, _headline(report))
         statuses = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report["statuses"].items())
         console.print(f"Answers: {statuses}", highlight=False)
     reasons = metrics["unparsable"]["by_reason"]

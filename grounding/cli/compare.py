@@ -19,6 +19,7 @@ from rich.table import Table
 
 from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
+from grounding.cli.tables import output
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -61,7 +62,7 @@ def command(runs: Sequence[str], out: Path, **options: Any) -> None:
     table = write_comparison(
         out, groups, images=options["images"], cards=options["gallery"], follow_links=options["follow_links"]
     )
-    tell(Console(), table, out)
+    tell(output(), table, out)
     enforce(judge_all_drops(gates, table), options["junit"], f"grounding compare {out.name}")
 
 

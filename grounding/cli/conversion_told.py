@@ -18,6 +18,7 @@ from data_tools.stats import BUDGET
 from data_tools.tasks import parse_shares
 from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
+from grounding.cli.tables import print_whole
 from grounding.samples import TASKS, Style
 
 BOXES_IN_ANSWERS = "boxes in answers"  # as `inspect` calls them
@@ -32,13 +33,13 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
         f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, "
         f"{counts['images']:,} of them in {counts['samples']:,} samples"
     )
-    console.print(_split_table(conversion.splits))
+    print_whole(console, _split_table(conversion.splits))
     if set(parse_shares(options.tasks)) != {TASK}:
-        console.print(_task_table(conversion.splits))
+        print_whole(console, _task_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
     _tell_tally(console, conversion.tally, out / FINDINGS)
-    console.print(_class_table(conversion.splits))
+    print_whole(console, _class_table(conversion.splits))
     for warning in _warnings(conversion, options):
         console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
     console.print("[bold]Examples[/]")
@@ -95,8 +96,10 @@ def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
             examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
             text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
             table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
-    console.print(table if table.row_count else "Nothing was refused or mended.")
-    if table.row_count:
+    if not table.row_count:
+        console.print("Nothing was refused or mended.")
+    else:
+        print_whole(console, table)
         cut = any(count > len(tally.examples[reason]) for reason, count in tally.counts.items())
         most = f", of each reason the first {EXAMPLES:,}" if cut else ""
         console.print(f"All places{most}: {escape(str(findings))}", highlight=False)

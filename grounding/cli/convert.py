@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from data_tools import convert as line
 from data_tools.caps import Caps
@@ -26,6 +25,7 @@ from data_tools.writers import STYLES
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.conversion_told import tell
+from grounding.cli.tables import output
 from grounding.errors import InputError
 from grounding.text import NOT_FOUND
 
@@ -217,7 +217,7 @@ def command(
     with bars(quiet) as progress:
         conversion = line.convert([_source(source) for source in sources], out, options, progress, means)
     if not quiet:
-        tell(Console(), conversion, options, out)
+        tell(output(), conversion, options, out)
 
 
 def _user_cache() -> Path:

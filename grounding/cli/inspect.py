@@ -21,6 +21,7 @@ from data_tools.inspection.words import Words, say, words_in
 from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
+from grounding.cli.tables import output, print_whole
 from grounding.samples import LANGUAGES
 
 COUNTS = ("samples", "images", "found", "not_found", "asks_no_box", "boxes_in_answers")
@@ -79,7 +80,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found.report, ensure_ascii=False, indent=2))
     else:
-        tell(Console(), found.report, words_in(lang))
+        tell(output(), found.report, words_in(lang))
     if page:
         place = out or (dataset if dataset.is_dir() else dataset.parent) / PAGE
         write_text_atomic(place, render_page(found))
@@ -91,8 +92,8 @@ def tell(console: Console, report: Mapping[str, Any], words: Words) -> None:
     about, terminal = report["dataset"], words["terminal"]
     lead = say(words, "terminal", "lead", **{**about, "objects": about["boxes"]})
     console.print(f"[bold]{escape(about['path'])}[/]: {lead}", highlight=False)
-    console.print(_splits(report["splits"], words))
-    console.print(_classes(report["classes"], list(report["splits"]), words))
+    print_whole(console, _splits(report["splits"], words))
+    print_whole(console, _classes(report["classes"], list(report["splits"]), words))
     if report["annotations"]:
         told = ", ".join(
             f"{entry['reason']} {entry['n']:,} ({words['outcomes'][entry['outcome']]})"

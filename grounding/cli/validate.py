@@ -19,6 +19,7 @@ from data_tools.stats import BUDGET
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.inspect import told_findings
+from grounding.cli.tables import output
 from grounding.samples import LANGUAGES
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
-        _tell(Console(), found, dataset, model, words_in(lang), options["check_images"])
+        _tell(output(), found, dataset, model, words_in(lang), options["check_images"])
     context.exit(0 if found["sound"] else 1)
 
 
