@@ -199,11 +199,17 @@ def _choose(
     view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike, numerous)
     planned = tasks.plan(shares, view)
     questions, capped = apply_caps(planned.questions, options.caps, seed)
-    drawn = sum(not question.present for question in selected.questions)
+    capped_absent = _absent_in(planned.questions) - _absent_in(questions)
+    drawn = sum(not question.present for question in selected.questions) - capped_absent
     numbers = {"not_found_wanted": selected.wanted, "not_found_drawn": drawn}
     if len(shares) > 1:
         numbers |= {"tasks_wanted": planned.wanted, "tasks_possible": planned.possible}  # type: ignore[dict-item]
     return Chosen(questions, numbers), tally + capped + _not_asked(members, shares)
+
+
+def _absent_in(questions: Sequence[selection.Question]) -> int:
+    """How many ask for all boxes of a class that is not there."""
+    return sum(not question.present and question.task == wording.TASK for question in questions)
 
 
 def _not_asked(members: Sequence[Record], shares: Mapping[Task, float]) -> Tally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Outcome = Literal["kept", "mended", "refused"]
-Unit = Literal["annotation", "phrase", "sample", "image", "class in image", "file"]
+Unit = Literal["annotation", "annotation in tile", "phrase", "sample", "image", "class in image", "file"]
 
 
 class Rule(NamedTuple):
@@ -177,9 +177,11 @@ REASONS: dict[str, Rule] = {
     "over_class_cap": Rule("refused", "sample", "more than --max-per-class of its class, or than --balance leaves"),
     "over_image_cap": Rule("refused", "sample", "more than --max-per-image about its image"),
     # Tiles.
-    "cut_by_tile": Rule("mended", "annotation", "a tile shows most of it; the box is cut at the tile's edge"),
+    "cut_by_tile": Rule("mended", "annotation in tile", "a tile shows most of it; the box is cut at the tile's edge"),
     "mostly_outside_tile": Rule(
-        "refused", "annotation", "a tile shows too little of it: its class is neither present nor absent in that tile"
+        "refused",
+        "annotation in tile",
+        "a tile shows too little of it: its class is neither present nor absent in that tile",
     ),
     "not_tiled": Rule(
         "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image, which is cut into tiles"

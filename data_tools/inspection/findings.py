@@ -169,13 +169,14 @@ def _labels(table: Table) -> Iterator[Remark]:
 
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
-    """What convert left out, where that is much of what was annotated."""
+    """What convert left out, where that is much of what was annotated; what the edges of tiles cut off is not."""
     if opened.conversion is None:
         return
+    tiled = {"class_refused"} if opened.conversion.settings.get("tiles") else set()  # beside what an edge cuts off
     refused = {
         reason: n
         for reason, n in opened.conversion.refusals.items()
-        if reason in REASONS and REASONS[reason].unit in ("annotation", "image")
+        if reason in REASONS.keys() - tiled and REASONS[reason].unit in ("annotation", "image")
     }
     kept = sum(split.get("boxes", 0) for split in opened.conversion.counts.get("splits", {}).values())
     total = sum(refused.values())

@@ -29,10 +29,8 @@ CLASSES_SHOWN = 12
 def tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
     """What was done, and everything a user should look at before training."""
     counts = conversion.manifest.counts
-    console.print(
-        f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, "
-        f"{counts['images']:,} of them in {counts['samples']:,} samples"
-    )
+    shown = f"{counts['images']:,} {'tiles of them' if options.tiles else 'of them'} in {counts['samples']:,} samples"
+    console.print(f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, {shown}")
     print_whole(console, _split_table(conversion.splits))
     if set(parse_shares(options.tasks)) != {TASK}:
         print_whole(console, _task_table(conversion.splits))
@@ -128,10 +126,14 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
     """What a user would rather know before training than after."""
     yield from conversion.remarks
+    if options.tiles:
+        yield "an annotation may lie in several tiles: what follows from the cut is counted in each of them."
     shaped = options.caps != Caps() or options.tasks != line.Options().tasks
     for split, numbers in conversion.splits.items():
         if not numbers["samples"]:
             yield f"{split} has no sample; {split}.jsonl is empty."
+        elif options.caps != Caps():
+            yield from _changed_share(split, numbers, options)
         elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
             yield (
                 f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
@@ -154,6 +156,16 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
         yield "images were not read: missing, broken and turned ones stay in, and copies may be in two splits."
     if options.negatives_from == "exhaustive" and any("named negatives" in name for name in conversion.taken):
         yield "the source names its negatives: with exhaustive absence, classes may be called absent that are there."
+
+
+def _changed_share(split: str, numbers: Mapping[str, Any], options: line.Options) -> Iterator[str]:
+    """That caps, which draw whatever is true, left another share of not-found samples than was asked for."""
+    found, absent = numbers["found"], numbers["not_found"]
+    if abs(absent - options.negatives * found) >= 1:
+        yield (
+            f"{split} has {absent:,} not-found samples beside {found:,} found ones, not {options.negatives:g} to one as "
+            "--negatives asks: the caps (--max-per-class, --max-per-image, --balance) changed the share."
+        )
 
 
 def _examples(conversion: line.Conversion) -> list[Any]:

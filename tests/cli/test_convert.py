@@ -272,3 +272,31 @@ def test_shares_and_caps_are_said_not_to_touch_ready_samples(tmp_path: Path) -> 
         result = call(f"train={path}", "--format", "conversations", "--out", tmp_path / "out", "--overwrite", *options)
         assert result.exit_code == 0, result.output
         assert (note in result.output) == said
+
+
+def test_tiles_are_told_as_tiles(source: Path, tmp_path: Path) -> None:
+    result = call(source, "--format", "coco", "--out", tmp_path / "out", "--tiles", "20,5")
+    assert result.exit_code == 0, result.output
+    images = read_manifest(tmp_path / "out" / "manifest.json").counts["images"]
+    assert f"12 images listed, {images} tiles of them in" in result.output
+    assert "counted in each of them" in result.output
+
+
+def test_the_share_that_caps_leave_is_told(source: Path, tmp_path: Path) -> None:
+    capped = call(
+        source,
+        "--format",
+        "coco",
+        "--out",
+        tmp_path / "out",
+        "--split",
+        "1,0,0",
+        "--max-per-class",
+        "1",
+        "--negatives",
+        "3",
+    )
+    assert capped.exit_code == 0, capped.output
+    numbers = read_manifest(tmp_path / "out" / "manifest.json").counts["splits"]["train"]
+    said = f"train has {numbers['not_found']} not-found samples beside {numbers['found']} found ones"
+    assert said in capped.output and "--max-per-class" in capped.output

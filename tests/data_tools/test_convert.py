@@ -311,6 +311,7 @@ def test_caps_and_budget_are_counted(tmp_path: Path) -> None:
     numbers = made.splits["train"]
     assert all(one["found"] + one["not_found"] <= 7 for one in numbers["classes"].values())
     assert numbers["images"] == numbers["samples"]
+    assert numbers["not_found_drawn"] == numbers["not_found"] < numbers["not_found_wanted"]
     assert {"over_class_cap", "over_image_cap"} <= set(made.manifest.refusals)
     assert numbers["label_tokens"]["max"] <= 30
     whole = run(source, tmp_path / "whole", ratios=(1, 0, 0))

@@ -137,6 +137,17 @@ def test_refusals_come_from_the_manifest(tmp_path: Path) -> None:
     assert (entry["outcome"], entry["n"], entry["places"]) == ("refused", 7, ["a.xml: object 3"])
 
 
+def test_what_the_edges_of_tiles_cut_off_is_no_refusal(tmp_path: Path) -> None:
+    manifest = {
+        "settings": {"made_by": MADE_BY, "tiles": "320"},
+        "refusals": {"mostly_outside_tile": 700, "class_refused": 70},
+        "counts": {"splits": {"train": {"boxes": 40}}},
+    }
+    found = look(tmp_path, train=sound("a"), manifest=manifest)
+    assert "refused" not in findings(found)
+    assert {entry["unit"] for entry in found.report["annotations"]} == {"annotation in tile", "annotation"}
+
+
 def test_images_are_looked_at(tmp_path: Path) -> None:
     path = dataset(tmp_path, train=sound("a", 12), val=sound("b", 12))
     images = tmp_path / "images"
