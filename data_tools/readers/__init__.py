@@ -25,6 +25,7 @@ from data_tools.readers.odvg import open_odvg
 from data_tools.readers.openimages import open_openimages
 from data_tools.readers.referring import open_referring
 from data_tools.readers.swift import open_swift
+from data_tools.readers.unrecognised import why_unknown
 from data_tools.readers.via_datumaro import PREFIX, open_datumaro
 from data_tools.readers.visual_genome import open_visual_genome
 from data_tools.readers.voc import open_voc
@@ -82,6 +83,8 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     look = Look(source)
     known = ((name, _format_of(name).recognise) for name in formats())
     seen = {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
+    if not seen and (cause := why_unknown(look)):
+        raise cause
     if len(seen) != 1:
         found = "; ".join(f"{name}: {how}" for name, how in seen.items())
         raise InputError(

@@ -61,12 +61,30 @@ def test_a_folder_of_two_formats_is_told_with_both(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("x.json", "{"), ("x.json", '{"images": []}'), ("x.jsonl", "hello\n"), ("x.txt", "0 1 1 1 1"), ("x.csv", "a,b\n")],
+    [("x.json", '{"images": []}'), ("x.json", "[]"), ("x.jsonl", "{}\n"), ("x.txt", "0 1 1 1 1")],
 )
 def test_what_is_not_recognised_is_told(tmp_path: Path, name: str, content: str) -> None:
-    with pytest.raises(InputError, match=r"not recognised.*|no JSON") as caught:
+    with pytest.raises(InputError, match="not recognised") as caught:
         open_auto(text_file(tmp_path, name, content), None, {})
     assert "coco, voc, yolo" in str(caught.value)
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.json", '{"images": [\n5,,\n', r"x\.json:2: is no JSON"),
+        ("x.json", "", r"x\.json:1: is no JSON"),
+        ("x.jsonl", "\nhello\n", r"x\.jsonl:2: is no JSON"),
+        ("data.yaml", "names: [a\n", r"data\.yaml: is not YAML"),
+        ("x.json", '{"shapes": [], "imagePath": "a.png"}', "JSON of LabelMe.*labelme2coco.*docs/readers.md"),
+        ("x.csv", "a,b\n", r"x\.csv: is a table.*Open Images.*docs/readers.md"),
+    ],
+)
+def test_why_nothing_is_recognised_is_told(tmp_path: Path, name: str, content: str, told: str, in_folder: bool) -> None:
+    path = text_file(tmp_path, name, content)
+    with pytest.raises(InputError, match=told):
+        open_auto(tmp_path if in_folder else path, None, {})
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
