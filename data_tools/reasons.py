@@ -32,6 +32,10 @@ REASONS: dict[str, Rule] = {
     "missing_box": Rule("refused", "annotation", "there is no box, and no segmentation to take one from"),
     "unreadable_mask": Rule("refused", "annotation", "there is no box, and its segmentation is no polygon and no RLE"),
     "box_from_mask": Rule("mended", "annotation", "there is no box; it is the extent of the segmentation"),
+    "malformed_row": Rule("refused", "annotation", "the line is no row of YOLO labels: a class number, then fractions"),
+    "looks_like_pixels": Rule(
+        "refused", "annotation", "values far above 1: these look like pixels; YOLO wants fractions of the image's sides"
+    ),
     "malformed_box": Rule("refused", "annotation", "the box is not four numbers"),
     "outside_image": Rule("refused", "annotation", "the box lies wholly outside the image"),
     "clipped": Rule("mended", "annotation", "the box reaches over the edge; it is cut at the edge"),
@@ -60,6 +64,10 @@ REASONS: dict[str, Rule] = {
     "same_phrase_class": Rule(
         "mended", "annotation", "its class is worded like another one (red_car, red car): one class"
     ),
+    "class_name_twice": Rule(
+        "mended", "file", "data.yaml gives several class numbers one name: they are one class (is a name wrong?)"
+    ),
+    "class_number_differs": Rule("kept", "file", "nc of data.yaml is not the number of its names; the names count"),
     "image_refused": Rule("refused", "annotation", "its image is refused"),
     "class_refused": Rule(
         "refused", "annotation", "sound by itself; its class is refused in its image, for another box or as a whole"
@@ -187,6 +195,9 @@ REASONS: dict[str, Rule] = {
         "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image, which is cut into tiles"
     ),
     # Splits.
+    "missing_split": Rule(
+        "refused", "file", "the folder or list of images that data.yaml names for a split is not there"
+    ),
     "not_in_lists": Rule("refused", "image", "ImageSets/Main has lists and none of them names it"),
     "listed_without_annotation": Rule("refused", "image", "a list of ImageSets/Main names it and it has no XML"),
     "in_several_lists": Rule(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -22,11 +23,13 @@ from data_tools.readers.yolo_yaml import DataYaml, Part, load_data_yaml
 from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally
 
 LEAST_CORNERS = 3
+PIXELS = 2.0  # no value of a box that touches the image and is at most twice as large reaches it
+_WHOLE = re.compile(r"(\d+)\.0*", re.ASCII)  # a class number written by a program that knows floats only
 BOX = 4  # numbers of a box, or of a box before its keypoints
 
 
 class Row(NamedTuple):
-    """A line of a label file: its class number as stated, and a box in fractions of the sides or what is wrong."""
+    """A line of a label file: its class number (1.0 is 1), and a box in fractions of the sides or what is wrong."""
 
     number: str
     fractions: XYXY | None
@@ -37,7 +40,7 @@ def open_yolo(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     """The reader behind `--format yolo`: a data.yaml, or a folder that holds one. Raises InputError."""
     data = load_data_yaml(source, images)
     digest = hashlib.sha256(data.content)
-    findings: list[Finding] = []
+    findings = list(data.findings)
     frame = options.get("frame", "")
     records = [record for part in data.parts for record in _part(part, data, frame, digest, findings)]
     return [
@@ -126,10 +129,11 @@ def _record(
         category = data.names.get(row.number)
         at = f"{place}:{number}"
         if category is None:
-            findings.append(Finding("unknown_category", at, row.number))
+            reason = "unknown_category" if row.number.isdecimal() else "malformed_row"
+            findings.append(Finding(reason, at, lines[number - 1][:80]))
             doubtful = True
         elif row.fractions is None or row.fault is not None:
-            findings.append(Finding(row.fault or "malformed_box", at, f"{category}, {lines[number - 1][:80]}"))
+            findings.append(Finding(row.fault or "malformed_row", at, f"{category}, {lines[number - 1][:80]}"))
             refused.add(category)
         else:
             annotations.append(
@@ -148,11 +152,13 @@ def _record(
 
 def parse_row(line: str, keypoints: bool = False) -> Row:
     """One line of a label file; never raises. `keypoints`: numbers behind the first four are no corners."""
-    number, *texts = line.split()
+    stated, *texts = line.split()
+    whole = _WHOLE.fullmatch(stated)
+    number = whole[1] if whole else stated
     try:
         values = [float(text) for text in texts]
     except ValueError:
-        return Row(number, None, "malformed_box")
+        return Row(number, None, "malformed_row")
     if keypoints:
         values = values[:BOX]
     if any(not math.isfinite(value) for value in values):
@@ -164,7 +170,9 @@ def parse_row(line: str, keypoints: bool = False) -> Row:
         corners = shapely.multipoints(list(zip(values[::2], values[1::2], strict=True)))
         box = corners.bounds  # the envelope
     else:
-        return Row(number, None, "malformed_box")
+        return Row(number, None, "malformed_row")
+    if max(values) >= PIXELS:
+        return Row(number, None, "looks_like_pixels")
     return Row(number, box, box_fault(box))
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from data_tools.entries import class_name, clean_name
 from data_tools.readers.documents import read_bytes
+from data_tools.records import Finding
 from grounding.errors import InputError
 
 SPLITS = (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test"))
@@ -33,7 +34,7 @@ class Part(NamedTuple):
 
 
 class DataYaml(NamedTuple):
-    """A data.yaml: `names` by the class number as it stands in label files, `keypoints` where `kpt_shape` is stated."""
+    """A data.yaml: `names` by class number, `keypoints` where `kpt_shape` is stated, `findings` about itself."""
 
     path: Path
     content: bytes
@@ -42,6 +43,7 @@ class DataYaml(NamedTuple):
     keypoints: bool
     parts: tuple[Part, ...]
     told: str
+    findings: tuple[Finding, ...]
 
 
 def find_data_yaml(source: Path) -> Path | None:
@@ -76,7 +78,24 @@ def load_data_yaml(source: Path, images: Path | None) -> DataYaml:
     root = _common([place for places in there.values() for place in places])
     parts = tuple(_part(split, places, root) for split, places in there.items() if places)
     told = f"{path}, images below {root}" + (f"; not there: {', '.join(missing)}" if missing else "")
-    return DataYaml(path, read_bytes(path), root, _names(document["names"]), "kpt_shape" in document, parts, told)
+    names = _names(document["names"])
+    findings = (
+        *(Finding("missing_split", str(path), split) for split in missing),
+        *_doubts(names, len(document["names"]), document.get("nc"), str(path)),
+    )
+    return DataYaml(path, read_bytes(path), root, names, "kpt_shape" in document, parts, told, findings)
+
+
+def _doubts(names: Mapping[str, str], stated: int, number: object, place: str) -> Iterator[Finding]:
+    """Names that stand for several numbers, and an `nc` that is not the number of names stated."""
+    numbers: dict[str, list[str]] = {}
+    for each, name in names.items():
+        numbers.setdefault(name, []).append(each)
+    for name, same in numbers.items():
+        if len(same) > 1:
+            yield Finding("class_name_twice", place, f"{name}: {', '.join(same)}")
+    if number is not None and number != stated:
+        yield Finding("class_number_differs", place, f"nc: {str(number)[:20]}, {stated} names")
 
 
 def _yaml_for(source: Path) -> str:

@@ -163,8 +163,8 @@ def _changed_share(split: str, numbers: Mapping[str, Any], options: line.Options
     found, absent = numbers["found"], numbers["not_found"]
     if abs(absent - options.negatives * found) >= 1:
         yield (
-            f"{split} has {absent:,} not-found samples beside {found:,} found ones, not {options.negatives:g} to one as "
-            "--negatives asks: the caps (--max-per-class, --max-per-image, --balance) changed the share."
+            f"{split} has {absent:,} not-found samples beside {found:,} found ones, not {options.negatives:g} to one, "
+            "as --negatives asks: the caps (--max-per-class, --max-per-image, --balance) changed the share."
         )
 
 

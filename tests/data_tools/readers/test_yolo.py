@@ -69,12 +69,14 @@ def test_keypoints_are_no_corners(tmp_path: Path) -> None:
         ("0 0.5 0.5 -0.1 0.2", "negative_area", {"cat"}, False),
         ("0 0.5 nan 0.1 0.2", "not_finite", {"cat"}, False),
         ("0 0.5 0.5 inf 0.2", "not_finite", {"cat"}, False),
-        ("0 0.5 0.5 0.1", "malformed_box", {"cat"}, False),
-        ("0 0.5 0.5 0.1 0.1 0.9", "malformed_box", {"cat"}, False),
-        ("0 0.5 0.5 0.1 wide", "malformed_box", {"cat"}, False),
-        ("0", "malformed_box", {"cat"}, False),
+        ("0 0.5 0.5 0.1", "malformed_row", {"cat"}, False),
+        ("0 0.5 0.5 0.1 0.1 0.9", "malformed_row", {"cat"}, False),
+        ("0 0.5 0.5 0.1 wide", "malformed_row", {"cat"}, False),
+        ("0", "malformed_row", {"cat"}, False),
         ("7 0.5 0.5 0.1 0.1", "unknown_category", set(), True),
-        ("cat 0.5 0.5 0.1 0.1", "unknown_category", set(), True),
+        ("cat 0.5 0.5 0.1 0.1", "malformed_row", set(), True),
+        ("hello", "malformed_row", set(), True),
+        ("0 320 240 64 48", "looks_like_pixels", {"cat"}, False),
     ],
 )
 def test_a_wrong_row_is_refused_alone(tmp_path: Path, row: str, reason: str, refused: set[str], doubtful: bool) -> None:
@@ -154,7 +156,8 @@ def test_where_the_images_of_a_split_are(tmp_path: Path, yaml: str) -> None:
         ("val", "dog"),
     }
     assert source.image_root == root.resolve()
-    assert dict(source.tally.counts) == ({"bad_file_name": 1} if "lists" in yaml else {})
+    found = {"bad_file_name": "lists" in yaml, "missing_split": "test" in yaml}
+    assert dict(source.tally.counts) == {reason: 1 for reason, met in found.items() if met}
     assert ("not there" in source.taken["data.yaml"]) == ("test" in yaml)
 
 
@@ -212,3 +215,20 @@ def test_without_a_data_yaml_it_is_said_what_to_save(
     text_file(tmp_path, "data.yaml", yaml)
     (source,) = reader(tmp_path, None, {})
     assert source.records[0].name == "images/1.png"
+
+
+def test_a_class_number_may_be_written_as_a_float(tmp_path: Path) -> None:
+    (record,) = only(folder(tmp_path, {"a": "1.0 0.5 0.5 0.25 0.2\n0. 0.5 0.5 0.25 0.2\n"})).records
+    assert [annotation.category for annotation in record.annotations] == ["dog", "cat"]
+
+
+def test_a_data_yaml_that_contradicts_itself_is_told(tmp_path: Path) -> None:
+    yaml = "train: images/train\nval: images/val\nnc: 5\nnames: [cat, dog, cat]\n"
+    source = only(folder(tmp_path, {"a": "0 0.5 0.5 0.25 0.2\n2 0.5 0.5 0.25 0.2\n"}, yaml))
+    told = {reason: [one.found for one in some] for reason, some in source.tally.examples.items()}
+    assert told == {
+        "missing_split": ["val: images/val"],
+        "class_name_twice": ["cat: 0, 2"],
+        "class_number_differs": ["nc: 5, 3 names"],
+    }
+    assert [annotation.category for annotation in source.records[0].annotations] == ["cat", "cat"]
