@@ -19,6 +19,10 @@ from grounding.geometry import area, as_boxes, clip
 from grounding.samples import Sample, atomic_path, open_image
 
 FOLDER = "tiles"  # of the dataset folder: the image root of a dataset of tiles
+COUNTED_IN_TILES = frozenset(
+    {"widened", "class_incomplete", "class_not_exhaustive", "class_only_ignored", "class_unwritable", "class_refused"}
+)
+"""Reasons that are met after the cut: an annotation that lies in several tiles may be counted in each."""
 VISIBLE = 0.5  # least share of a box's area that a tile shows, for the object to be in that tile
 
 

@@ -16,6 +16,7 @@ from data_tools.inspection.table import DOUBLE, Ints, Table
 from data_tools.inspection.words import Words, say
 from data_tools.reasons import REASONS
 from data_tools.stats import BUDGET, NO_CLASS
+from data_tools.tiles import COUNTED_IN_TILES
 from grounding.samples import LANGUAGES
 
 TRAIN = "train"
@@ -172,7 +173,7 @@ def _refusals(opened: Opened) -> Iterator[Remark]:
     """What convert left out, where that is much of what was annotated; what the edges of tiles cut off is not."""
     if opened.conversion is None:
         return
-    tiled = {"class_refused"} if opened.conversion.settings.get("tiles") else set()  # beside what an edge cuts off
+    tiled = COUNTED_IN_TILES if opened.conversion.settings.get("tiles") else frozenset[str]()
     refused = {
         reason: n
         for reason, n in opened.conversion.refusals.items()

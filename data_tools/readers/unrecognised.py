@@ -24,7 +24,7 @@ def why_unknown(look: Look) -> InputError | None:
             return InputError(
                 "is JSON of LabelMe, which no reader here takes",
                 where=str(each.path),
-                fix=f"Make COCO or VOC of it (labelme2coco.py and labelme2voc.py come with LabelMe); or {OWN_READER}.",
+                fix=f"Make COCO of it (labelme2coco.py is among LabelMe's examples); or {OWN_READER}.",
             )
     tables = look.below("*.csv") or ([look.path] if look.path.suffix.lower() == ".csv" else [])
     if tables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +16,7 @@ from data_tools.reasons import REASONS
 from data_tools.records import EXAMPLES, Tally
 from data_tools.stats import BUDGET
 from data_tools.tasks import parse_shares
+from data_tools.tiles import COUNTED_IN_TILES
 from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
 from grounding.cli.tables import print_whole
@@ -36,7 +37,7 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
         print_whole(console, _task_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally, out / FINDINGS)
+    _tell_tally(console, conversion.tally, out / FINDINGS, COUNTED_IN_TILES if options.tiles else frozenset())
     print_whole(console, _class_table(conversion.splits))
     for warning in _warnings(conversion, options):
         console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
@@ -83,8 +84,8 @@ def _task_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
-    """Each reason that was met: outcome, number, meaning, a few places."""
+def _tell_tally(console: Console, tally: Tally, findings: Path, in_tiles: Set[str]) -> None:
+    """Each reason that was met: outcome, number, meaning, a few places; those of `in_tiles` are counted in tiles."""
     table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
     table.add_column("n", justify="right")
     table.add_column("rule and examples", overflow="fold")
@@ -93,7 +94,10 @@ def _tell_tally(console: Console, tally: Tally, findings: Path) -> None:
         for reason, count in tally.having(outcome).items():  # type: ignore[arg-type]  # the keys are the outcomes
             examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
             text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
-            table.add_row(f"[{colour}]{outcome}[/]", reason, REASONS[reason].unit, f"{count:,}", text)
+            unit: str = REASONS[reason].unit
+            if reason in in_tiles:
+                unit = f"{unit.removesuffix(' in image')} in tile"
+            table.add_row(f"[{colour}]{outcome}[/]", reason, unit, f"{count:,}", text)
     if not table.row_count:
         console.print("Nothing was refused or mended.")
     else:

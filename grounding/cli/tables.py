@@ -42,7 +42,9 @@ def print_whole(console: Console, table: Table) -> None:
 def _turned(table: Table) -> Table:
     """The same cells, a column for each row."""
     names, *others = table.columns
-    turned = Table(names.header, title=table.title, title_justify="left", caption=table.caption, caption_justify="left")
+    turned = Table(
+        Column(names.header), title=table.title, title_justify="left", caption=table.caption, caption_justify="left"
+    )
     for name in names.cells:
         turned.add_column(name, justify="right")
     for column in others:

@@ -280,6 +280,7 @@ def test_tiles_are_told_as_tiles(source: Path, tmp_path: Path) -> None:
     images = read_manifest(tmp_path / "out" / "manifest.json").counts["images"]
     assert f"12 images listed, {images} tiles of them in" in result.output
     assert "counted in each of them" in result.output
+    assert "class in tile" in result.output and "class in image" not in result.output
 
 
 def test_the_share_that_caps_leave_is_told(source: Path, tmp_path: Path) -> None:
