@@ -19,7 +19,7 @@ from rich.table import Table
 
 from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
-from grounding.cli.tables import output
+from grounding.cli.tables import output, print_whole
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -30,7 +30,6 @@ from grounding.evaluation.report.limits import MOST_COMPARED
 from grounding.evaluation.report.markdown import points
 from grounding.page.thumbnails import INSIDE
 
-WIDTH = 96  # a narrower terminal wraps the table, which is better than to cut columns off
 COLOURS = {"better": "green", "worse": "red", "": "none"}
 
 
@@ -94,7 +93,7 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
             console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
         for number in range(1, len(part["runs"]) if part["headline"] else 0):
             title = f"{name or part['data'].get('name', '')}: {part['n']:,} samples"
-            console.print(_table(part, number, escape(title)), width=max(console.width, WIDTH), crop=False)
+            print_whole(console, _table(part, number, escape(title)))
     if table["headline"]:
         told = f"Colours and p: exact tests after Holm's correction, p < {SURE}. Intervals without a p decide nothing."
         console.print(told, highlight=False)

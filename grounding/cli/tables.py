@@ -64,10 +64,9 @@ def _least(console: Console, table: Table) -> int:
 
 
 def _least_of(console: Console, column: Column) -> int:
-    """The longest word of the heading, and the longest cell unless those may be folded."""
-    word = _measured(console, column.header).minimum
-    cells = _widest(console, *column.cells)
-    return max(word, min(cells, ELASTIC) if column.overflow == "fold" else cells)
+    """The longest word of the heading or the longest cell; of an elastic column no more than it keeps."""
+    whole = max(_measured(console, column.header).minimum, _widest(console, *column.cells))
+    return min(whole, ELASTIC) if column.overflow == "fold" else whole
 
 
 def _widest(console: Console, *cells: RenderableType) -> int:
