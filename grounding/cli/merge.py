@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.cli.choice import Choice
+from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
 from grounding.models.presence import check_presence
@@ -88,13 +89,13 @@ def command(
         folder.mkdir()
         merged = _write(recipe, config, words, folder, shard_bytes, place)
         click.echo(
-            f"{merged.matrices} matrices merged, {merged.replaced} tensors replaced. Largest relative difference from "
-            f"base plus adapter on random input: {merged.largest:.1e}"
+            f"{counted(merged.matrices, 'matrix', 'matrices')} merged, {counted(merged.replaced, 'tensor')} replaced. "
+            f"Largest relative difference from base plus adapter on random input: {merged.largest:.1e}"
             + (f" ({merged.where})." if merged.where else ".")
         )
         if answers:
             click.echo(_compare_answers(recipe, folder, words, place, merged))
-    click.echo(f"Checkpoint: {out} ({len(merged.files)} files of weights)")
+    click.echo(f"Checkpoint: {out} ({counted(len(merged.files), 'file')} of weights)")
 
 
 def _adapter_folder(path: Path) -> Path:
