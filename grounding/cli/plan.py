@@ -106,7 +106,9 @@ def command(
     if plan.peak <= room:
         console.print(f"It fits {card}: {_gib(room - plan.peak)} GiB are left.", highlight=False)
         return
-    console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change together:", highlight=False)
+    console.print(
+        f"It does not fit {card} ({_gib(room)} GiB can be used). Change, each with those before it:", highlight=False
+    )
     for number, (word, changed) in enumerate(savings(settings, architecture, data.lengths)):
         smaller = planned(changed).peak
         fits = ", which fits" if smaller <= room else ""
@@ -280,7 +282,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
         (
             "cache",
             plan.cache,
-            f"answering {settings.evaluation.batch} prompts, {settings.evaluation.max_new_tokens} new tokens",
+            f"answering {counted(settings.evaluation.batch, 'prompt')}, {settings.evaluation.max_new_tokens} new tokens",
         ),
         ("most in evaluation", plan.evaluating, f"with {_gib(plan.answering)} for the prompts' first pass"),
         ("in all", plan.peak, f"the larger, {SLACK:.0%} more and {_gib(CONTEXT)} for CUDA (both estimated)"),

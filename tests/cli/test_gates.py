@@ -149,7 +149,10 @@ def test_sets_can_be_named_and_limited(folder: Path) -> None:
         (["--junit", "x.xml"], "tells of gates"),
         (["--baseline", "nowhere"], "nowhere: is no report folder"),
         (["--also", "GENERAL"], "1 set beside the first, 0 files named"),
-        (["--also", "GENERAL", "--also-predictions", "x", "--also-predictions", "y"], "1 set beside the first, 2 files named"),
+        (
+            ["--also", "GENERAL", "--also-predictions", "x", "--also-predictions", "y"],
+            "1 set beside the first, 2 files named",
+        ),
         (["--also", "GENERAL", "--also", "GENERAL"], "two sets are called 'general'"),
         (["--also", "a/b=GENERAL", "--also-predictions", "x"], "'a/b' is no name for a set"),
         (["--also", "..=GENERAL", "--also-predictions", "x"], "'..' is no name"),

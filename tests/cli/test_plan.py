@@ -156,7 +156,7 @@ def test_a_card_is_held_against_it(tiny: Path) -> None:
     assert result.exit_code == 1
     for part in (
         "does not fit 0.5GB",
-        "Change together:",
+        "Change, each with those before it:",
         "training.gradient_checkpointing=true: ",
         "\n  and evaluation.batch=1: ",
         "Nothing of this is enough",
