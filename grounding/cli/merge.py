@@ -18,7 +18,7 @@ from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
 from grounding.models.presence import check_presence
 from grounding.progress import Bars
-from grounding.samples import atomic_path
+from grounding.samples import atomic_path, share_files
 from grounding.training.run_folder import run_of
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def _write(recipe: Recipe, config: CogVLMConfig, words: Path, folder: Path, shar
     }
     config.save_pretrained(folder)
     processor.save_pretrained(folder)
+    share_files(folder)
     return merged
 
 

@@ -265,7 +265,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
         table.add_column(column, justify="right" if column == "GiB" else "left")
     table.add_column("how", overflow="fold")
     on = settings.training.gradient_checkpointing
-    model = settings.model
+    model, looks = settings.model, settings.evaluation
     stored = f"{model.quantization}{' with the tower' if model.quantize_tower else ''}, else {model.dtype}"
     what = "adapter" if settings.tuning.method == "lora" else "trained weights"
     rows = [
@@ -282,7 +282,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
         (
             "cache",
             plan.cache,
-            f"answering {counted(settings.evaluation.batch, 'prompt')}, {settings.evaluation.max_new_tokens} new tokens",
+            f"answering {counted(looks.batch, 'prompt')}, {looks.max_new_tokens} new tokens",
         ),
         ("most in evaluation", plan.evaluating, f"with {_gib(plan.answering)} for the prompts' first pass"),
         ("in all", plan.peak, f"the larger, {SLACK:.0%} more and {_gib(CONTEXT)} for CUDA (both estimated)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grounding.samples.atomic import atomic_path, write_json_atomic, write_text_atomic
+from grounding.samples.atomic import atomic_path, share_files, write_json_atomic, write_text_atomic
 from grounding.samples.conversations import from_conversation, is_cogvlm_folder, read_cogvlm_folder, to_conversation
 from grounding.samples.image_presence import check_images
 from grounding.samples.images import (
@@ -57,6 +57,7 @@ __all__ = [
     "read_manifest",
     "read_samples",
     "resolve_image",
+    "share_files",
     "shared_images",
     "small_grey",
     "sound",

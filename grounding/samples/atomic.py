@@ -55,6 +55,17 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def share_files(folder: Path) -> None:
+    """Gives the files in a folder the rights to read and write that the folder itself gives.
+
+    safetensors makes its files for their owner alone, so that nobody else could serve the weights.
+    """
+    rights = folder.stat().st_mode & 0o666
+    for file in folder.iterdir():
+        if file.is_file():
+            file.chmod(rights)
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Writes UTF-8 text with `\\n` line ends.
 

@@ -22,7 +22,7 @@ from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revisi
 from grounding.models.loading import build_model, load_model, usable_device
 from grounding.models.tokenizers import load_tokenizer, train_tokenizer
 from grounding.processes import PATIENCE
-from grounding.samples import Dataset
+from grounding.samples import Dataset, share_files
 from grounding.settings import FinetuneSettings, LabelWeightSettings, read_architecture
 from grounding.training.optimizers import MuonWithAdamW, matrices_of
 from grounding.training.packing import row_budget
@@ -195,6 +195,7 @@ def model_writer(
         else:
             model.save_pretrained(folder, state_dict=weights)
             processor.save_pretrained(folder)
+        share_files(folder)
 
     return write
 

@@ -84,6 +84,8 @@ def test_after_qlora_the_base_is_dequantised_and_answers_stay(run_folder: Path, 
     assert grounding("check", out).exit_code == 0
     assert load_model(out, device="cpu").model.config.grounding_merge == about
     assert sorted(file.name for file in tmp_path.iterdir()) == ["merged"]  # no half-written folder beside it
+    rights = {file.stat().st_mode & 0o777 for file in (*out.iterdir(), *(run_folder / "adapter").iterdir())}
+    assert len(rights) == 1, "weights are as readable as what lies beside them"
 
 
 def test_a_checkpoint_of_the_run_onto_the_original_base(run_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grounding.errors import InputError, RunError
-from grounding.samples import atomic_path, write_json_atomic, write_text_atomic
+from grounding.samples import atomic_path, share_files, write_json_atomic, write_text_atomic
 
 
 def test_the_final_name_appears_at_the_end_with_its_suffix_kept_on_the_way(tmp_path: Path) -> None:
@@ -100,3 +100,14 @@ def test_json_has_no_word_for_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json_atomic(tmp_path / "a.json", float("nan"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
+def test_files_get_the_rights_of_their_folder(tmp_path: Path) -> None:
+    folder, inner = tmp_path / "adapter", tmp_path / "adapter" / "inner"
+    inner.mkdir(parents=True)
+    folder.chmod(0o750)
+    inner.chmod(0o700)
+    (folder / "weights").touch(0o600)
+    share_files(folder)
+    assert [path.stat().st_mode & 0o777 for path in (folder / "weights", inner)] == [0o640, 0o700]
