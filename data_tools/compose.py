@@ -11,12 +11,13 @@ from itertools import chain
 from data_tools.annotations import categories_of
 from data_tools.records import Finding, Tally
 from data_tools.selection import Question
-from data_tools.stats import BUDGET, TOKENS_PER_BOX, label_tokens
+from data_tools.stats import BUDGET, label_tokens
 from data_tools.tasks import TASKS, Said, in_order
 from data_tools.tasks.next_box import steps
 from data_tools.tasks.whole import is_whole
 from data_tools.wording import Voice
 from grounding.samples import Sample, Task
+from grounding.text import TOKENS_PER_BOX
 
 TOGETHER = 512  # questions whose samples are made at once
 SPLIT_INTO_STEPS = ("phrase_to_boxes", "all_to_boxes")

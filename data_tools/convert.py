@@ -33,6 +33,7 @@ from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
 from data_tools.writers.folder import Left, check_folder, check_made_alike, replaced_folder
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
 
@@ -291,7 +292,7 @@ def _why_empty(tally: Tally, listed: int) -> str:
     ]
     if "missing_image" in tally.counts:
         lines.append("\nName the folder that the file names start from with --images, or use --no-check-images.")
-    return f"{listed} images, no sample." + ("".join(lines) or " No image has a box that can be asked for.")
+    return f"{counted(listed, 'image')}, no sample." + ("".join(lines) or " No image has a box that can be asked for.")
 
 
 def _example(tally: Tally, reason: str) -> str:

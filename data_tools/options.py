@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_tools import checks, stats, tasks, wording
+from data_tools import checks, tasks, wording
 from data_tools import tiles as tiling
 from data_tools.caps import Caps, check_caps
 from data_tools.engines import Engine
 from data_tools.records import Absence
 from data_tools.tasks.view import MOST_ALIKE
 from grounding.errors import InputError
-from grounding.text import NOT_FOUND
+from grounding.text import NOT_FOUND, TOKENS_PER_BOX
 
-LEAST_ANSWER = stats.TOKENS_PER_BOX + 2  # a box, its group and eos
+LEAST_ANSWER = TOKENS_PER_BOX + 2  # a box, its group and eos
 
 
 @dataclass(frozen=True)

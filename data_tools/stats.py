@@ -1,17 +1,12 @@
-"""Numbers of a split: found and not found, boxes, what labels cost in tokens, what the grid allows. Knows no tokenizer.
+"""Numbers of a split: found and not found, boxes, what labels cost in tokens, what the grid allows.
 
-A box costs 16 tokens in CogVLM's tokenizer: twelve digits, three commas, one separator; brackets make it 16 n + 1 for n
-boxes, and eos ends the answer. Words around them are estimated: a token for three Latin characters, three for any other
-(the tokenizer falls back to bytes), which is on the high side.
+Knows no tokenizer.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
@@ -20,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grounding.samples import Sample
-from grounding.text import grid_ceiling
+from grounding.text import grid_ceiling, text_tokens
 
 NO_CLASS = "(no class)"  # in the place of a class: phrases that belong to none
-TOKENS_PER_BOX = 16
-_GROUP = re.compile(r"\[\[.*?\]\]", re.DOTALL)
 BUDGET = 1024  # label tokens that finetune allows unless told otherwise
 TOGETHER = 512  # samples that are counted at once
 EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the histogram
@@ -32,19 +25,7 @@ EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the hi
 
 def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos. Boxes are counted in the label: its truth may be unknown, or other."""
-    before, _, rest = sample.label.partition("[[")
-    group, closed, after = rest.partition("]]")
-    if closed and "[[" not in after:  # one group, as in nearly all
-        return 2 + TOKENS_PER_BOX * (group.count(";") + 1) + _word_tokens(before + after)
-    groups = _GROUP.findall(sample.label)
-    boxes = sum(group.count(";") + 1 for group in groups)
-    return 1 + TOKENS_PER_BOX * boxes + len(groups) + _word_tokens(_GROUP.sub("", sample.label))
-
-
-@lru_cache(maxsize=1 << 12)
-def _word_tokens(words: str) -> int:
-    latin = len(words) if words.isascii() else sum(character.isascii() for character in words)
-    return math.ceil(latin / 3) + 3 * (len(words) - latin)
+    return 1 + text_tokens(sample.label)
 
 
 def describe(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ SOURCES = sorted([*ROOT.glob("grounding/**/*.py"), *ROOT.glob("data_tools/**/*.p
 ALLOWED: dict[str, set[str]] = {
     "grounding.errors": set(),
     "grounding.closest": set(),
+    "grounding.counted": set(),
     "grounding.processes": set(),
     "grounding.progress": {"grounding.processes"},
     "grounding.geometry": {"grounding.errors"},
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "grounding.pocket": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
     "grounding.tuning": {"grounding.errors", "grounding.models"},
     "grounding.training": {
+        "grounding.counted",
         "grounding.errors",
         "grounding.geometry",
         "grounding.samples",
@@ -45,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "grounding.page": {"grounding.errors", "grounding.samples"},
     "grounding.evaluation": {
         "grounding.closest",
+        "grounding.counted",
         "grounding.errors",
         "grounding.geometry",
         "grounding.samples",
@@ -54,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     # `labels` and `page` for looking at a finished dataset: the same judgement and the same look as everywhere.
     "data_tools": {
         "grounding.closest",
+        "grounding.counted",
         "grounding.errors",
         "grounding.geometry",
         "grounding.samples",

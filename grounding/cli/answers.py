@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from grounding.cli.model_options import ARITHMETIC, answer_tokens, load
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO
 from grounding.evaluation.predictions import Prediction, open_aligned
@@ -119,7 +120,8 @@ def _one_each(options: Mapping[str, Any], option: str, count: int, *, needed: bo
     if len(files) == count or (not files and not needed):
         return files or [None] * count
     raise InputError(
-        f"{count} sets ride along, and {len(files)} files are named; one for each is needed, in the same order.",
+        f"{counted(count, 'set')} beside the first, {counted(len(files), 'file')} named; one for each is needed, in "
+        "the same order.",
         where=f"--{option.replace('_', '-')}",
     )
 

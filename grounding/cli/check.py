@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grounding.counted import counted
 from grounding.errors import InputError, ManyErrors
 from grounding.models.presence import check_presence
 
@@ -98,14 +99,22 @@ def _product(shape: tuple[int, ...]) -> int:
 
 
 def _tensor_line(tensors: TensorComparison) -> str:
+    files = counted(len(tensors.files), "file")
+    if not tensors.found:
+        return f"Tensors: none could be read of {tensors.expected} in the architecture, in {files}"
     dtypes = ", ".join(f"{number} {name}" for name, number in sorted(tensors.dtypes.items()))
     rope = (
         f"{tensors.frequencies} inv_freq buffers" if tensors.frequencies else "no inv_freq buffers (they may be absent)"
     )
     return (
         f"Tensors: {tensors.found} found, {tensors.expected} in the architecture, {rope}; {dtypes}; "
-        f"{tensors.size / 2**30:.2f} GiB in {len(tensors.files)} files"
+        f"{_size(tensors.size)} in {files}"
     )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that shows some digits of them."""
+    return f"{count / 2**30:.2f} GiB" if count >= 0.1 * 2**30 else f"{count / 2**20:.2f} MiB"
 
 
 def _tokenizer_line(place: Path, config: CogVLMConfig) -> str:

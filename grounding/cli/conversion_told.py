@@ -20,6 +20,7 @@ from data_tools.tiles import COUNTED_IN_TILES
 from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
 from grounding.cli.tables import print_whole
+from grounding.counted import counted
 from grounding.samples import TASKS, Style
 
 BOXES_IN_ANSWERS = "boxes in answers"  # as `inspect` calls them
@@ -30,8 +31,11 @@ CLASSES_SHOWN = 12
 def tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
     """What was done, and everything a user should look at before training."""
     counts = conversion.manifest.counts
-    shown = f"{counts['images']:,} {'tiles of them' if options.tiles else 'of them'} in {counts['samples']:,} samples"
-    console.print(f"[bold]{escape(str(out))}[/]: {conversion.images_listed:,} images listed, {shown}")
+    of_them = "tiles of them" if options.tiles else "of them"
+    console.print(
+        f"[bold]{escape(str(out))}[/]: {counted(conversion.images_listed, 'image')} listed, "
+        f"{counts['images']:,} {of_them} in {counted(counts['samples'], 'sample')}"
+    )
     print_whole(console, _split_table(conversion.splits))
     if set(parse_shares(options.tasks)) != {TASK}:
         print_whole(console, _task_table(conversion.splits))
@@ -111,10 +115,10 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     """The most and, of many, the rarest classes of all splits together."""
     totals: dict[str, list[int]] = {}
     for numbers in splits.values():
-        for category, counted in numbers["classes"].items():
+        for category, by_status in numbers["classes"].items():
             total = totals.setdefault(category, [0, 0, 0])
             for column, name in enumerate(("found", "not_found", "boxes")):
-                total[column] += counted[name]
+                total[column] += by_status[name]
     ordered = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
     table = Table("class", title=f"Classes ({len(ordered)}), samples that ask for one", title_justify="left")
     for heading in ("found", "not found", BOXES_IN_ANSWERS):

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.cli.choice import Choice
+from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
 from grounding.models.presence import check_presence
 from grounding.progress import Bars
 from grounding.samples import atomic_path, share_files
+from grounding.training.run_folder import run_of
 
 if TYPE_CHECKING:
     from grounding.inference.agreement import Greedy
@@ -42,7 +44,7 @@ ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its fi
     help="What the adapter is added to: the base as it was rounded in QLoRA, then dequantised (the default after "
     "QLoRA: the result answers as in training), or the base as it is stored (the default otherwise).",
 )
-@click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where no run says it.")
+@click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where nothing says it.")
 @click.option("--shard-size", default="4GiB", show_default=True, metavar="SIZE", help="Largest file of weights.")
 @click.option("--device", metavar="NAME", help="Where matrices are worked on. Default: the first GPU, else the CPU.")
 @click.option(
@@ -87,13 +89,13 @@ def command(
         folder.mkdir()
         merged = _write(recipe, config, words, folder, shard_bytes, place)
         click.echo(
-            f"{merged.matrices} matrices merged, {merged.replaced} tensors replaced. Largest relative difference from "
-            f"base plus adapter on random input: {merged.largest:.1e}"
+            f"{counted(merged.matrices, 'matrix', 'matrices')} merged, {counted(merged.replaced, 'tensor')} replaced. "
+            f"Largest relative difference from base plus adapter on random input: {merged.largest:.1e}"
             + (f" ({merged.where})." if merged.where else ".")
         )
         if answers:
             click.echo(_compare_answers(recipe, folder, words, place, merged))
-    click.echo(f"Checkpoint: {out} ({len(merged.files)} files of weights)")
+    click.echo(f"Checkpoint: {out} ({counted(len(merged.files), 'file')} of weights)")
 
 
 def _adapter_folder(path: Path) -> Path:
@@ -113,12 +115,20 @@ def _adapter_folder(path: Path) -> Path:
 
 
 def _settings_of(adapter: Path) -> ModelSettings | None:
-    """The model settings of the run that an adapter or checkpoint lies in; None for an adapter elsewhere."""
+    """The model settings of the run that an adapter or checkpoint lies in; None for an adapter elsewhere.
+
+    None, with a warning, where these cannot be read: the adapter's own notes say what matters most.
+    """
     from grounding.settings import read_settings
 
-    folder = adapter.resolve()
-    file = next((one / "settings.yaml" for one in list(folder.parents)[:2] if (one / "settings.yaml").is_file()), None)
-    return None if file is None else read_settings(file).model
+    run = run_of(adapter)
+    if run is None:
+        return None
+    try:
+        return read_settings(run.settings).model
+    except InputError as error:
+        click.echo(f"Warning: the run's settings are left aside. {error}", err=True)
+        return None
 
 
 def _base_of(adapter: Path, settings: ModelSettings | None) -> str:
@@ -153,7 +163,7 @@ def _recipe(
     Raises:
         InputError: the base is dequantised though nothing says how it was quantised.
     """
-    from grounding.models.adapter_notes import read_notes
+    from grounding.models.adapter_notes import NOT_QUANTIZED, read_notes
     from grounding.models.checkpoint import read_config
     from grounding.models.cogvlm.resolution import with_image_size
     from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
@@ -161,16 +171,17 @@ def _recipe(
     from grounding.tuning.merge import Recipe
 
     folder = checkpoint_folder(path, revision)
-    if settings is not None and settings.quantization != "none":
-        if quantization not in (None, settings.quantization):
-            raise InputError(f"the run was trained with {settings.quantization}.", where="--quantization")
-        quantization = settings.quantization
+    notes = read_notes(adapter)
+    told = settings or notes  # the run, else the adapter
+    if told is not None and told.quantization not in (None, NOT_QUANTIZED):
+        if quantization not in (None, told.quantization):
+            raise InputError(f"the adapter was trained with {told.quantization}.", where="--quantization")
+        quantization = told.quantization
     if base == "dequantised" and quantization is None:
         raise InputError(
             "nothing says how the base was quantised.", where="--base dequantised", fix="Give --quantization."
         )
-    notes = read_notes(adapter)
-    for warning in notes.differences(folder, notes.image_size) if notes else []:
+    for warning in notes.other_weights(folder) if notes else []:
         click.echo(f"Warning: {warning}", err=True)
     config = with_image_size(read_config(folder), notes.image_size if notes else None)
     words = tokenizer_place(folder, tokenizer or (settings.tokenizer if settings else None), fetched=is_hub_name(path))
@@ -182,7 +193,7 @@ def _recipe(
         folder,
         adapter,
         quantization if dequantised else None,
-        quantize_tower=bool(settings and settings.quantize_tower),
+        quantize_tower=bool(told and told.quantize_tower),
         **({} if compute is None else {"compute_dtype": compute}),
     )
     return recipe, config, words

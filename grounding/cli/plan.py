@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grounding.cli.choice import Choice
+from grounding.counted import counted
 from grounding.errors import GroundingError, InputError
 from grounding.settings import FinetuneSettings, read_architecture, read_settings
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 TEXT_TOKENS, LABEL_TOKENS = 64, 24
 """Of the longest sample where the data are not here: prompt and answer; the answer alone."""
+TEMPLATE_TOKENS = 8
+"""Estimated, of what a template puts around a question and its answer."""
 WIDTH = 96
 
 
@@ -74,6 +78,8 @@ def command(
     """
     settings = read_settings(config, overrides)
     size = None if card is None else card_bytes(card)
+    for warning in _not_here(settings):
+        click.echo(f"Warning: {warning}", err=True)
     architecture, source = architecture_of(settings)
 
     from transformers.utils import logging
@@ -100,10 +106,13 @@ def command(
     if plan.peak <= room:
         console.print(f"It fits {card}: {_gib(room - plan.peak)} GiB are left.", highlight=False)
         return
-    console.print(f"It does not fit {card} ({_gib(room)} GiB can be used). Change, in this order:", highlight=False)
-    for word, changed in savings(settings, architecture, data.lengths):
+    console.print(
+        f"It does not fit {card} ({_gib(room)} GiB can be used). Change, each with those before it:", highlight=False
+    )
+    for number, (word, changed) in enumerate(savings(settings, architecture, data.lengths)):
         smaller = planned(changed).peak
-        console.print(f"  {word}: {_gib(smaller)} GiB" + (", which fits" if smaller <= room else ""), highlight=False)
+        fits = ", which fits" if smaller <= room else ""
+        console.print(f"  {'and ' if number else ''}{word}: {_gib(smaller)} GiB{fits}", highlight=False)
         if smaller <= room:
             break
     else:
@@ -124,11 +133,29 @@ def architecture_of(settings: FinetuneSettings) -> tuple[CogVLMConfig, str]:
             {**values, **read_architecture(model.architecture)}, where="architecture"
         ), "as in the settings"
     assert model.path is not None  # the settings were checked for it
-    here = (Path(model.path) / "config.json").is_file()
-    stored = read_config(model.path) if here else CogVLMConfig(rms_norm_eps=1e-5)
-    source = f"{model.path}/config.json" if here else f"the published 490-pixel model ({model.path} is not here)"
+    folder = _folder(model.path)
+    here = (folder / "config.json").is_file()
+    stored = read_config(folder) if here else CogVLMConfig(rms_norm_eps=1e-5)
+    source = f"{folder}/config.json" if here else f"the published 490-pixel model ({model.path} is not here)"
     config = with_image_size(stored, model.image_size)
     return config, source if config is stored else f"{source}, for images of {model.image_size} pixels"
+
+
+def _folder(path: str) -> Path:
+    """Where the files of a checkpoint would lie; a name on the hub is not fetched and stands for itself."""
+    from grounding.models.hub import checkpoint_folder, is_hub_name
+
+    return Path(path) if is_hub_name(path) else checkpoint_folder(path)
+
+
+def _not_here(settings: FinetuneSettings) -> Iterator[str]:
+    """A sentence where the settings name a folder that another model is planned for."""
+    from grounding.models.hub import is_hub_name
+
+    path = settings.model.path
+    if path is not None and not is_hub_name(path) and not (_folder(path) / "config.json").is_file():
+        lacks = "holds no config.json" if Path(path).is_dir() else "is not here"
+        yield f"{path} {lacks}; planned is the published 490-pixel model."
 
 
 def card_bytes(size: str) -> int:
@@ -142,12 +169,11 @@ def card_bytes(size: str) -> int:
 def _data(
     settings: FinetuneSettings, config: CogVLMConfig, text: int | None, label: int | None, of_one_image: int | None
 ) -> Data:
-    """Counts and lengths of the training data, as far as data and tokenizer are here.
+    """Counts and lengths of the training data, as far as data and tokenizer are here; what is given is taken.
 
     Raises:
         InputError: a budget that no sample fits.
     """
-    from grounding.training.checks import check_budgets
     from grounding.training.planned_batch import Lengths
     from grounding.training.steps import TEXT_ONLY
 
@@ -163,21 +189,50 @@ def _data(
         of_images = Counter(number for number in picture_numbers(sets) if number != TEXT_ONLY)
         lengths = replace(lengths, prompts=of_one_image or max(of_images.values(), default=1))
     except GroundingError as error:
-        return Data(None, None, lengths, f"the data are not here ({str(error).splitlines()[0]})")
+        known = "as given" if text and label else "assumed"
+        return Data(None, None, lengths, f"{known}, the data are not here ({str(error).splitlines()[0]})")
+    samples = [sample for one in sets for sample in one.samples]
+    found, note = _lengths(settings, config, samples, given=bool(text and label))
+    texts, labels = zip(*found, strict=True)
+    lengths = replace(lengths, text=text or max(texts), label=label or max(labels))
+    return Data(prompts, sum(texts) / len(texts), lengths, note)
+
+
+def _lengths(
+    settings: FinetuneSettings, config: CogVLMConfig, samples: list[Sample], *, given: bool
+) -> tuple[list[tuple[int, int]], str]:
+    """Of every sample the tokens besides the image and those of its label, and how they are known.
+
+    Raises:
+        InputError: a budget that no sample fits.
+    """
+    from grounding.training.checks import check_budgets
+
+    of_samples = counted(len(samples), "sample")
     try:
-        found = _measured(settings, config, [sample for one in sets for sample in one.samples])
+        measured = _measured(settings, config, samples)
     except GroundingError as error:
-        return Data(prompts, None, lengths, f"the tokenizer is not here ({str(error).splitlines()[0]})")
+        known = "as given" if given else f"estimated from {of_samples}"
+        why = f"the tokenizer is not here ({str(error).splitlines()[0]})"
+        return [_estimated(sample) for sample in samples], f"{known}, {why}"
     training = settings.training
     check_budgets(
-        [tokens for tokens, _ in found],
+        [tokens for tokens, _ in measured],
         max_label_tokens=settings.data.max_label_tokens,
         max_positions=config.max_position_embeddings,
         pack_tokens=training.pack_tokens if training.pack else None,
     )
-    texts = [text for _, text in found]
-    lengths = replace(lengths, text=text or max(texts), label=label or max(tokens.label for tokens, _ in found))
-    return Data(prompts, sum(texts) / len(texts), lengths, f"measured on {len(found):,} samples")
+    return [(text, tokens.label) for tokens, text in measured], f"measured on {of_samples}"
+
+
+def _estimated(sample: Sample) -> tuple[int, int]:
+    """Text and label of a sample in tokens, in about and on the high side."""
+    from grounding.text import text_tokens
+
+    label = text_tokens(sample.label) + 1
+    asked = [sample.prompt, *(said for turn in sample.history for said in turn)]
+    words = sum(map(text_tokens, asked)) + TEMPLATE_TOKENS * (1 + len(sample.history))
+    return 1 + words + label, label
 
 
 def _measured(
@@ -194,7 +249,7 @@ def _measured(
         texts = (text for sample in samples for text in (sample.prompt, sample.label))
         words = train_tokenizer(texts, model.tokenizer_size)
     else:
-        words = load_tokenizer(model.tokenizer or model.path or "")
+        words = load_tokenizer(model.tokenizer or _folder(model.path or ""))
     processor = make_processor(config, words)
     encoded = (encode_sample(sample, processor) for sample in samples)
     return [(sample_tokens(one), len(one) - one.prefix_length + 1) for one in encoded]
@@ -205,12 +260,12 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
 
     rows_at_once, sharing = settings.training.micro_batch, f" of {plan.prompts} prompts" if plan.prompts > 1 else ""
     where = "one GPU" if processes == 1 else f"each of {processes} GPUs with {strategy}"
-    table = Table(title=f"Memory on {where}, at {rows_at_once} row(s){sharing} at once")
+    table = Table(title=f"Memory on {where}, at {counted(rows_at_once, 'row')}{sharing} at once")
     for column in ("part", "GiB"):
         table.add_column(column, justify="right" if column == "GiB" else "left")
     table.add_column("how", overflow="fold")
     on = settings.training.gradient_checkpointing
-    model = settings.model
+    model, looks = settings.model, settings.evaluation
     stored = f"{model.quantization}{' with the tower' if model.quantize_tower else ''}, else {model.dtype}"
     what = "adapter" if settings.tuning.method == "lora" else "trained weights"
     rows = [
@@ -227,7 +282,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
         (
             "cache",
             plan.cache,
-            f"answering {settings.evaluation.batch} prompts, {settings.evaluation.max_new_tokens} new tokens",
+            f"answering {counted(looks.batch, 'prompt')}, {looks.max_new_tokens} new tokens",
         ),
         ("most in evaluation", plan.evaluating, f"with {_gib(plan.answering)} for the prompts' first pass"),
         ("in all", plan.peak, f"the larger, {SLACK:.0%} more and {_gib(CONTEXT)} for CUDA (both estimated)"),
@@ -241,6 +296,7 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, proces
     from grounding.training.steps import step_sizes
 
     training = settings.training
+    a_step = counted(training.effective_batch, "prompt")
     lengths = data.lengths
     image = plan.tokens - plan.prompts * (lengths.text - 1) - 1
     mean = "" if data.mean is None else f", {data.mean:.1f} on average"
@@ -250,16 +306,16 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, proces
     ]
     if training.pack:
         known = "" if lengths.prompts is None else f", of {lengths.prompts:,} about one image"
-        lines.append(f"Packed rows: {plan.prompts} prompts{known}; {plan.tokens:,} tokens at most.")
+        lines.append(f"Packed rows: {counted(plan.prompts, 'prompt')}{known}; {plan.tokens:,} tokens at most.")
     if training.max_steps is not None:
-        lines.append(f"Steps: {training.max_steps:,} of {training.effective_batch} prompts.")
+        lines.append(f"Steps: {training.max_steps:,} of {a_step}.")
     elif data.prompts is None:
-        lines.append(f"Steps: one for {training.effective_batch} prompts, {training.epochs:g} times over the data.")
+        lines.append(f"Steps: one for {a_step}, {training.epochs:g} times over the data.")
     else:
         an_epoch = len(step_sizes(data.prompts, training.effective_batch, processes))
         lines.append(
-            f"Steps: {math.ceil(training.epochs * an_epoch):,}, {an_epoch:,} an epoch of {data.prompts:,} prompts; "
-            f"{training.effective_batch} prompts a step."
+            f"Steps: {math.ceil(training.epochs * an_epoch):,}, {an_epoch:,} an epoch of "
+            f"{counted(data.prompts, 'prompt')}; {a_step} a step."
         )
     if processes > 1:
         fewest, most = training.effective_batch // processes, math.ceil(training.effective_batch / processes)

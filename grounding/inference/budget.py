@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from grounding.errors import InputError
+from grounding.text import TOKENS_PER_BOX
 
-TOKENS_PER_BOX = 16  # 12 digits, 3 commas and what parts it from the next
 BOXES = 60
 WORDS = 64  # tokens for the words around the boxes, and the end
 

@@ -1,7 +1,7 @@
-"""What an adapter folder says of its training in a file beside PEFT's: the base's weights and the image size.
+"""What an adapter folder says of its training in a file beside PEFT's: the base, its quantisation, the image size.
 
-An adapter fits any base of the same shape without an error, and any image size; only these notes tell that it was
-trained on others. Knows nothing of what an adapter holds.
+An adapter fits any base of the same shape without an error, however that is stored, and any image size; only these
+notes tell that it was trained on others. Knows nothing of what an adapter holds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from safetensors import safe_open
 from grounding.errors import InputError
 from grounding.models.checkpoint import weight_files
 from grounding.models.json_files import read_json
+from grounding.models.quantization import QUANTIZATIONS
 
 NOTES_FILE = "grounding_adapter.json"
+NOT_QUANTIZED = "none"
 _NUMBERS = 256  # of each tensor's first row: any training of a matrix changes some of them
 
 
@@ -28,26 +30,55 @@ class AdapterNotes:
     image_size: side in pixels of the pictures that the adapter was trained on.
     base: folder of its base, as it was called then; empty where that had none.
     fingerprint: of the base's weights (see `weights_fingerprint`); None where there was no folder.
+    quantization: of the base in training: "nf4", "int8" or "none"; None where nothing says it (earlier versions).
+    quantize_tower: whether the tower was quantised too.
     """
 
     image_size: int
     base: str = ""
     fingerprint: str | None = None
+    quantization: str | None = None
+    quantize_tower: bool = False
 
-    def differences(self, folder: Path, image_size: int) -> list[str]:
-        """What is not as in training, in sentences, when the adapter is put on these weights at this image size."""
+    def differences(
+        self, folder: Path, image_size: int, quantization: str | None = None, quantize_tower: bool = False
+    ) -> list[str]:
+        """What is not as in training, in sentences, when the adapter is put on these weights.
+
+        Args:
+            folder: of the weights.
+            image_size: side in pixels of the pictures that are asked about.
+            quantization: "nf4" or "int8"; None: the weights are as they are stored.
+            quantize_tower: the tower is quantised too.
+        """
         found = []
         if image_size != self.image_size:
             found.append(
                 f"The adapter was trained on images of {self.image_size} pixels and is used on images of {image_size}; "
                 "what it finds may suffer."
             )
-        if self.fingerprint is not None and self.fingerprint != weights_fingerprint(folder):
+        here = (quantization or NOT_QUANTIZED, quantize_tower)
+        if self.quantization is not None and here != (self.quantization, self.quantize_tower):
             found.append(
-                f"The adapter was trained on other weights (those of {self.base}) than those of {folder}; they have "
-                "the same shape, but what it answers means little."
+                f"The adapter was trained on a base {_how(self.quantization, self.quantize_tower)} and is used on one "
+                f"{_how(*here)}; what it finds may suffer."
             )
-        return found
+        return found + self.other_weights(folder)
+
+    def other_weights(self, folder: Path) -> list[str]:
+        """A sentence where the weights of a folder are not those of the training."""
+        if self.fingerprint is None or self.fingerprint == weights_fingerprint(folder):
+            return []
+        return [
+            f"The adapter was trained on other weights (those of {self.base}) than those of {folder}; they have "
+            "the same shape, but what it answers means little."
+        ]
+
+
+def _how(quantization: str, quantize_tower: bool) -> str:
+    if quantization == NOT_QUANTIZED:
+        return "without quantisation"
+    return f"quantised to {quantization}{' (the tower too)' if quantize_tower else ''}"
 
 
 def weights_fingerprint(folder: Path) -> str:
@@ -69,10 +100,13 @@ def weights_fingerprint(folder: Path) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def notes_of(image_size: int, base: str) -> AdapterNotes:
+def notes_of(
+    image_size: int, base: str, quantization: str | None = None, *, quantize_tower: bool = False
+) -> AdapterNotes:
     """The notes for an adapter on the weights of a folder; without a fingerprint where there is no such folder."""
     is_folder = bool(base) and Path(base).is_dir()
-    return AdapterNotes(image_size, base, weights_fingerprint(Path(base)) if is_folder else None)
+    fingerprint = weights_fingerprint(Path(base)) if is_folder else None
+    return AdapterNotes(image_size, base, fingerprint, quantization, quantize_tower)
 
 
 def write_notes(folder: Path, notes: AdapterNotes) -> None:
@@ -91,10 +125,12 @@ def read_notes(folder: Path) -> AdapterNotes | None:
         return None
     document = read_json(file)
     size, base, fingerprint = (document.get(name) for name in ("image_size", "base", "fingerprint"))
+    quantization, tower = document.get("quantization"), document.get("quantize_tower", False)
+    fix = "Remove the file to use the adapter without them."
     if not isinstance(size, int) or not isinstance(base, str) or not isinstance(fingerprint, str | None):
-        raise InputError(
-            "these notes hold no image_size, base and fingerprint.",
-            where=str(file),
-            fix="Remove the file to use the adapter without them.",
-        )
-    return AdapterNotes(size, base, fingerprint)
+        raise InputError("these notes hold no image_size, base and fingerprint.", where=str(file), fix=fix)
+    if quantization not in (None, NOT_QUANTIZED, *QUANTIZATIONS) or not isinstance(tower, bool):
+        allowed = f"{NOT_QUANTIZED}, {', '.join(QUANTIZATIONS)} and true or false"
+        found = f"quantization {quantization!r} and quantize_tower {tower!r}"
+        raise InputError(f"these notes hold {found}; allowed are {allowed}.", where=str(file), fix=fix)
+    return AdapterNotes(size, base, fingerprint, quantization, tower)

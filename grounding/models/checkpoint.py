@@ -23,6 +23,7 @@ from grounding.models.cogvlm.attention import rope_frequencies
 from grounding.models.json_files import read_json
 from grounding.models.presence import CONFIG_FILE, check_checkpoint
 
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 ARCHITECTURE = "CogVLMForCausalLM"
 _OTHER_FAMILY_KEYS = {
     "num_multi_query_heads": "CogVLM2",
@@ -120,6 +121,7 @@ def compare_tensors(folder: str | Path, config: CogVLMConfig) -> TensorCompariso
     dtypes: Counter[str] = Counter()
     size = 0
     problems: list[str] = []
+    unread: dict[str, Exception] = {}
     frequencies = rope_frequencies(config.head_size)
     for file in files:
         try:
@@ -134,9 +136,17 @@ def compare_tensors(folder: str | Path, config: CogVLMConfig) -> TensorCompariso
                     if name.endswith(".inv_freq") and not _is_formula(tensors.get_tensor(name), frequencies):
                         problems.append(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives")
         except (SafetensorError, OSError) as error:
-            problems.append(f"{file.name} cannot be read ({error}): copy or download this file again")
+            unread[file.name] = error
     expected = expected_tensors(config)
-    missing = [name for name in expected if name not in found and not name.endswith(".inv_freq")]
+    absent = [name for name in expected if name not in found and not name.endswith(".inv_freq")]
+    holders = _weight_map(folder) or dict.fromkeys(expected, files[0].name)
+    missing = [name for name in absent if holders.get(name) not in unread]
+    lost = Counter(holders[name] for name in absent if holders.get(name) in unread)
+    problems += [
+        f"{name} cannot be read ({error}), so {lost[name]} of the tensors it should hold were not looked for: copy or "
+        "download this file again"
+        for name, error in unread.items()
+    ]
     surplus = [name for name in found if name not in expected]
     misshapen = [
         f"{name} {list(found[name])} instead of {list(shape)}"
@@ -198,27 +208,39 @@ def _ranges(numbers: list[int]) -> str:
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
+def _weight_map(folder: Path) -> dict[str, str] | None:
+    """The file of each tensor, by the index; None where all are in one file.
+
+    Raises:
+        InputError: the index is broken.
+    """
+    index = folder / _INDEX
+    if (folder / _SINGLE).is_file() or not index.is_file():
+        return None
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError("this index has no weight_map.", where=str(index))
+    return weight_map
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint: one, or the shards that the index names.
 
     Raises:
         InputError: there are none, or a shard is missing.
     """
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    weight_map = _weight_map(folder)
+    if weight_map is None:
         pickled = any(folder.glob("pytorch_model*.bin"))
         raise InputError(
-            "there is no model.safetensors and no model.safetensors.index.json in this folder.",
+            f"there is no {_SINGLE} and no {_INDEX} in this folder.",
             where=str(folder),
             fix="Weights in .bin files are not read, since they can run code; convert them to safetensors."
             if pickled
             else None,
         )
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise InputError("this index has no weight_map.", where=str(index))
     files = [folder / name for name in sorted(set(weight_map.values()))]
     absent = [file.name for file in files if not file.is_file()]
     if absent:

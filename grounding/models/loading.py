@@ -124,7 +124,7 @@ def load_model(
         check_quantized(model, kept)
     set_image_size(model, size)
     model.eval()
-    warnings = notes.differences(folder, processor.image_size) if notes else []
+    warnings = notes.differences(folder, processor.image_size, quantization, quantize_tower) if notes else []
     adapted = model if adapter is None else load_adapter(model, adapter)
     return LoadedModel(adapted, processor, folder, tuple(warnings))
 

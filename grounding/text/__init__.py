@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grounding.text.automaton import Automaton, answer_automaton
+from grounding.text.cost import TOKENS_PER_BOX, text_tokens
 from grounding.text.dialects import COGVLM, DIALECTS, Dialect, dialect_named
 from grounding.text.expressions import GEOMETRIES, expressions, fill_expression
 from grounding.text.grammar import Written, read_boxes, read_written, reading_order, write_boxes, write_many
@@ -33,6 +34,7 @@ __all__ = [
     "NOT_FOUND",
     "NO_MORE",
     "REASONS",
+    "TOKENS_PER_BOX",
     "Automaton",
     "Dialect",
     "Reading",
@@ -59,6 +61,7 @@ __all__ = [
     "read_boxes",
     "read_written",
     "reading_order",
+    "text_tokens",
     "to_grid",
     "to_pixels",
     "write_boxes",

@@ -176,9 +176,18 @@ def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> Lab
     return LabelWeights(weights.first, weights.hundreds, weights.tens, weights.units, digit_ids(processor.tokenizer))
 
 
-def model_writer(model: PreTrainedModel | PeftModel, processor: CogVLMProcessor) -> WriteModel:
+def model_writer(
+    model: PreTrainedModel | PeftModel, processor: CogVLMProcessor, settings: FinetuneSettings
+) -> WriteModel:
     """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
-    notes = notes_of(processor.image_size, model.config._name_or_path) if isinstance(model, PeftModel) else None
+    notes = None
+    if isinstance(model, PeftModel):
+        notes = notes_of(
+            processor.image_size,
+            model.config._name_or_path,
+            settings.model.quantization,
+            quantize_tower=settings.model.quantize_tower,
+        )
 
     def write(folder: Path, weights: Mapping[str, Tensor] | None) -> None:
         if isinstance(model, PeftModel):

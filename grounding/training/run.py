@@ -161,7 +161,7 @@ def run(
             effective_batch=effective,
             collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),
             folder=folder,
-            write_model=model_writer(model, processor),
+            write_model=model_writer(model, processor, settings),
             val=SampleDataset(val[0].samples, val[0].image_root, processor) if val else None,
             collate_val=collator(processor, pack_tokens=pack_tokens),
             evaluate=evaluate_factory(processor, asked, answer_bar(bars, len(asked.samples)))

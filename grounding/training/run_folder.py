@@ -78,6 +78,19 @@ class RunFolder:
             file.write(json.dumps(entry) + "\n")
 
 
+def run_of(result: Path) -> RunFolder | None:
+    """The run that an adapter's folder is the result or a checkpoint of; None where it lies elsewhere.
+
+    That is told by the places: settings and log beside adapter/ or checkpoints/. A settings.yaml alone may be anyone's.
+    """
+    here = result.resolve()
+    for root in list(here.parents)[:2]:
+        folder = RunFolder(root, "lora")
+        if here in (folder.result, folder.checkpoints / here.name) and folder.settings.is_file():
+            return folder if folder.log.is_file() else None
+    return None
+
+
 def open_run(settings: FinetuneSettings) -> tuple[RunFolder, FinetuneSettings]:
     """The run folder of these settings: new, or that of a stopped run with the same settings.
 

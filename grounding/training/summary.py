@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 from transformers import TrainingArguments
 
+from grounding.counted import counted
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings, without_effect
@@ -46,8 +47,8 @@ def say_packing(pictures: Sequence[int], settings: FinetuneSettings, statistics:
         return "Packing: none, a row for each prompt."
     longer = f"; {statistics.above_budget:,} longer samples have rows of their own" if statistics.above_budget else ""
     return (
-        f"Packing: {prompts:,} prompts about {images:,} images, {prompts / images:.1f} an image; those that meet in a "
-        f"step share a row of at most {training.pack_tokens:,} tokens{longer}."
+        f"Packing: {counted(prompts, 'prompt')} about {counted(images, 'image')}, {prompts / images:.1f} an image; "
+        f"those that meet in a step share a row of at most {training.pack_tokens:,} tokens{longer}."
     )
 
 
@@ -106,8 +107,8 @@ def say_steps(
 
 def _at_once(settings: FinetuneSettings, processes: int) -> str:
     """How the prompts of a step are spread."""
-    training = settings.training
+    training, spread = settings.training, counted(processes, "process", "processes")
     if training.pack:
-        return f" over {processes} processes, {training.micro_batch} rows at once"
+        return f" over {spread}, {counted(training.micro_batch, 'row')} at once"
     accumulated = accumulation(settings, processes)
-    return f" = {training.micro_batch} at once x {accumulated} accumulated x {processes} processes"
+    return f" = {training.micro_batch} at once x {accumulated} accumulated x {spread}"

@@ -81,19 +81,34 @@ def test_everything_that_differs_is_told_at_once(folder: Path) -> None:
 
     change(folder, spoil)
     last = sorted(folder.glob("*.safetensors"))[-1]
+    lost = [name for name in load_file(last) if not name.endswith(".inv_freq")]
     last.write_bytes(last.read_bytes()[:-7])
     (folder / "tokenizer.json").unlink()
     result = check(folder)
     assert result.exit_code == 2
+    assert "inv_freq buffer" in result.stdout and " MiB in " in result.stdout
+    assert "tensors are missing" not in result.stderr  # they follow from the file that cannot be read
     for part in (
         f"{last.name} cannot be read",
-        "copy or download this file again",
+        f"so {len(lost)} of the tensors it should hold were not looked for: copy or download this file again",
         "unknown to CogVLM: model.layers.{0-1,7}.extra",
         "model.embed_tokens.weight [3] instead of [400, 64]",
         "inv_freq holds other rope frequencies",
         "no tokenizer.json and no tokenizer.model",
     ):
         assert part in result.stderr, part
+
+
+def test_one_file_that_cannot_be_read(tmp_path: Path) -> None:
+    write_random_checkpoint(tmp_path / "model", SMALL | {"vocab_size": 400})
+    file = tmp_path / "model" / "model.safetensors"
+    assert "MiB in 1 file\n" in check(tmp_path / "model").stdout
+    file.write_bytes(file.read_bytes()[:-7])
+    result = check(tmp_path / "model")
+    count = 13 * 2 + 12 * 2 + 15
+    assert f"Tensors: none could be read of {count} in the architecture, in 1 file\n" in result.stdout
+    assert f"so {count - 2} of the tensors it should hold were not looked for" in result.stderr
+    assert "missing" not in result.stderr
 
 
 def test_a_tensor_in_two_shards_and_a_shard_that_is_absent(folder: Path) -> None:

@@ -148,8 +148,11 @@ def test_sets_can_be_named_and_limited(folder: Path) -> None:
         (["--fail-under", "general:acc_50=1"], "no set 'general' rides along"),
         (["--junit", "x.xml"], "tells of gates"),
         (["--baseline", "nowhere"], "nowhere: is no report folder"),
-        (["--also", "GENERAL"], "1 sets ride along, and 0 files are named"),
-        (["--also", "GENERAL", "--also-predictions", "x", "--also-predictions", "y"], "and 2 files are named"),
+        (["--also", "GENERAL"], "1 set beside the first, 0 files named"),
+        (
+            ["--also", "GENERAL", "--also-predictions", "x", "--also-predictions", "y"],
+            "1 set beside the first, 2 files named",
+        ),
         (["--also", "GENERAL", "--also", "GENERAL"], "two sets are called 'general'"),
         (["--also", "a/b=GENERAL", "--also-predictions", "x"], "'a/b' is no name for a set"),
         (["--also", "..=GENERAL", "--also-predictions", "x"], "'..' is no name"),

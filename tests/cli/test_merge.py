@@ -22,6 +22,7 @@ from grounding.pocket.scenes import draw_scenes
 from grounding.samples import Manifest, Sample, write_manifest, write_samples
 from grounding.settings import FinetuneSettings, settings_yaml
 from grounding.text import write_boxes
+from grounding.training.run_folder import run_of
 from grounding.tuning.adapters import save_adapter
 
 
@@ -116,6 +117,36 @@ def test_an_adapter_without_a_run(run_folder: Path, base: Path, tmp_path: Path) 
     assert result.exit_code == 2 and "Give --quantization" in result.stderr
     result = grounding("merge", alone, *other, "--model", base, "--quantization", "int8", "--device", "cpu")
     assert result.exit_code == 0 and "rounded to int8" in result.stdout
+
+
+def test_an_adapter_elsewhere_says_itself_how_its_base_was_quantised(run_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder / "adapter", tmp_path / "adapter")
+    words = ["--no-answers", "--device", "cpu"]
+    result = grounding("merge", tmp_path / "adapter", "--out", tmp_path / "merged", *words)
+    assert result.exit_code == 0 and "rounded to nf4 and dequantised" in result.stdout
+    result = grounding("merge", tmp_path / "adapter", "--out", tmp_path / "8", *words, "--quantization", "int8")
+    assert result.exit_code == 2 and "was trained with nf4" in result.stderr
+    result = grounding("merge", tmp_path / "adapter", "--out", tmp_path / "plain", *words, "--base", "original")
+    assert result.exit_code == 0 and "as it is stored" in result.stdout and "Warning" not in result.stderr
+
+
+def test_only_a_run_folder_speaks_for_its_adapter(run_folder: Path, tmp_path: Path) -> None:
+    words = ["--no-answers", "--device", "cpu"]
+    shutil.copytree(run_folder / "adapter", tmp_path / "adapter")
+    for number, text in enumerate(("output: [", "theme: dark\n", (run_folder / "settings.yaml").read_text())):
+        (tmp_path / "settings.yaml").write_text(text)
+        result = grounding("merge", tmp_path / "adapter", "--out", tmp_path / str(number), *words)
+        assert result.exit_code == 0 and "Warning" not in result.stderr, result.stderr
+        assert run_of(tmp_path / "adapter") is None
+    moved = tmp_path / "moved"
+    shutil.copytree(run_folder, moved)
+    for result_of_it in (moved / "adapter", moved / "checkpoints" / "checkpoint-1"):
+        run = run_of(result_of_it)
+        assert run is not None and run.root == moved
+    (moved / "settings.yaml").write_text("output: [")
+    result = grounding("merge", moved, "--out", tmp_path / "merged", *words)
+    assert result.exit_code == 0 and "rounded to nf4" in result.stdout
+    assert "Warning: the run's settings are left aside." in result.stderr and "is not YAML" in result.stderr
 
 
 def test_an_adapter_of_another_image_size(run_folder: Path, base: Path, tmp_path: Path) -> None:

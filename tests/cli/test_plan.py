@@ -12,10 +12,12 @@ import yaml
 from click.testing import CliRunner, Result
 
 from grounding.cli.main import group
-from grounding.cli.plan import card_bytes
+from grounding.cli.plan import _not_here, card_bytes
 from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMConfig
 from grounding.samples import Sample, write_samples
+from grounding.settings import read_settings
+from grounding.text import write_boxes
 
 TINY = "{hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 2, vision_config: {VISION}}"
 VISION = "hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_heads: 2, image_size: 28, patch_size: 14"
@@ -60,12 +62,12 @@ def test_prompts_about_one_image_share_a_row(tiny: Path) -> None:
     write_samples(tiny.parent / "train.jsonl", samples)
     words = ["plan", tiny, "training.effective_batch=16", "training.pack_tokens=200"]
     result = grounding(*words)
-    assert "2 row(s) of 3 prompts at once" in result.stdout
+    assert "2 rows of 3 prompts at once" in result.stdout
     assert "Packed rows: 3 prompts, of 3 about one image;" in result.stdout
     text = int(result.stdout.split("of the image and ")[1].split()[0])
     assert f"; {1 + 6 + 3 * (text - 1)} tokens at most." in result.stdout
     assert "Packed rows: 2 prompts, of 2 about one image" in grounding(*words, "--prompts", 2).stdout
-    assert "1 prompts, of 3 about" in grounding(*words, f"training.pack_tokens={6 + text}").stdout
+    assert "1 prompt, of 3 about" in grounding(*words, f"training.pack_tokens={6 + text}").stdout
     assert "Packed" not in grounding(*words, "training.pack=false").stdout
     result = grounding(*words, "training.pack_tokens=9")
     assert result.exit_code == 2 and "no sample fits into 9 tokens" in result.stderr
@@ -86,9 +88,40 @@ def test_another_image_size_is_planned(tiny: Path) -> None:
 def test_without_data_lengths_are_assumed_or_given(tiny: Path) -> None:
     (tiny.parent / "train.jsonl").unlink()
     result = grounding("plan", tiny)
-    assert "64 of text at most, of these 24 with a label" in result.stdout and "the data are not here" in result.stdout
+    assert "64 of text at most, of these 24 with a label" in result.stdout
+    assert "assumed, the data are not here" in result.stdout
     result = grounding("plan", tiny, "--text-tokens", 30, "--label-tokens", 10)
     assert "30 of text at most, of these 10 with a label" in result.stdout
+    assert "as given, the data are not here" in result.stdout
+
+
+def test_without_a_tokenizer_lengths_are_estimated_from_the_data(tiny: Path) -> None:
+    label = write_boxes([[1.0, 1.0, 5.0, 5.0]] * 20, (9, 9)).text
+    write_samples(
+        tiny.parent / "train.jsonl",
+        [
+            Sample(id=str(number), image="a.png", width=9, height=9, prompt="Where?", label=one, boxes=None)
+            for number, one in enumerate((label, "No."))
+        ],
+    )
+    CogVLMConfig(**yaml.safe_load(TINY.replace("VISION", VISION))).save_pretrained(tiny.parent / "model")
+    result = grounding("plan", tiny, f"model={{path: {tiny.parent}/model}}", "tuning={method: lora}")
+    labels = 20 * 16 + 1 + 1
+    assert f"{1 + 2 + 8 + labels} of text at most" in result.stdout
+    assert f"of these {labels} with a label at most; estimated from 2 samples, the tokenizer is" in result.stdout
+
+
+def test_a_model_that_is_not_here_is_told_and_pocket_is(tiny: Path) -> None:
+    result = grounding("plan", tiny, "tuning={method: lora}", "data.train=none.jsonl", "model={path: pocket}")
+    assert "pocket/checkpoint/config.json" in result.stdout and not result.stderr
+
+    def said(path: object) -> list[str]:
+        return list(_not_here(read_settings(tiny, ["tuning={method: lora}", f"model={{path: {path}}}"])))
+
+    typo, empty = tiny.parent / "typo", tiny.parent
+    assert said(typo) == [f"{typo} is not here; planned is the published 490-pixel model."]
+    assert said(empty) == [f"{empty} holds no config.json; planned is the published 490-pixel model."]
+    assert said("owner/name") == said("pocket") == []
 
 
 def test_what_several_processes_take_each(tiny: Path) -> None:
@@ -121,7 +154,13 @@ def test_a_card_is_held_against_it(tiny: Path) -> None:
     assert "It fits 24GB" in grounding("plan", tiny, "--card", "24GB").stdout
     result = grounding("plan", tiny, "--card", "0.5GB", "training.gradient_checkpointing=false")
     assert result.exit_code == 1
-    for part in ("does not fit 0.5GB", "training.gradient_checkpointing=true: ", "Nothing of this is enough"):
+    for part in (
+        "does not fit 0.5GB",
+        "Change, each with those before it:",
+        "training.gradient_checkpointing=true: ",
+        "\n  and evaluation.batch=1: ",
+        "Nothing of this is enough",
+    ):
         assert part in result.stdout
     result = grounding("plan", tiny, "--card", "much")
     assert result.exit_code == 2 and "no size of a card" in result.stderr

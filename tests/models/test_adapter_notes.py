@@ -11,7 +11,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from grounding.errors import InputError
-from grounding.models.adapter_notes import NOTES_FILE, notes_of, read_notes, weights_fingerprint
+from grounding.models.adapter_notes import NOTES_FILE, notes_of, read_notes, weights_fingerprint, write_notes
 from grounding.models.loading import LoadedModel, build_model, load_model
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.targets import target_modules
@@ -66,9 +66,26 @@ def test_the_fingerprint_is_of_the_weights_and_not_of_their_files(
     assert weights_fingerprint(checkpoint) != expected
 
 
+def test_another_quantisation_warns(checkpoint: Path, adapter: Path) -> None:
+    write_notes(adapter, notes_of(56, str(checkpoint), "nf4"))
+    (warning,) = load_model(checkpoint, device="cpu", adapter=adapter).warnings
+    assert "trained on a base quantised to nf4 and is used on one without quantisation" in warning
+    assert load_model(checkpoint, device="cpu", adapter=adapter, quantization="nf4").warnings == ()
+    notes = read_notes(adapter)
+    assert notes is not None and notes.quantization == "nf4" and not notes.quantize_tower
+    (warning,) = notes.differences(checkpoint, 56, "nf4", True)
+    assert warning.endswith("used on one quantised to nf4 (the tower too); what it finds may suffer.")
+    write_notes(adapter, notes_of(56, str(checkpoint)))  # of a version that did not note it
+    assert load_model(checkpoint, device="cpu", adapter=adapter, quantization="nf4").warnings == ()
+
+
 def test_adapters_without_notes_or_with_broken_ones(checkpoint: Path, adapter: Path) -> None:
     file = adapter / NOTES_FILE
-    for text, message in (("{", "no valid JSON"), ('{"image_size": "large"}', "hold no image_size, base")):
+    for text, message in (
+        ("{", "no valid JSON"),
+        ('{"image_size": "large"}', "hold no image_size, base"),
+        ('{"image_size": 28, "base": "", "quantization": "nf5"}', "'nf5'.*allowed are none, nf4, int8"),
+    ):
         file.write_text(text)
         with pytest.raises(InputError, match=message):
             load_model(checkpoint, device="cpu", adapter=adapter)

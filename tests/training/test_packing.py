@@ -122,7 +122,7 @@ def test_packing_off_is_a_plain_shuffle(make_settings: MakeSettings) -> None:
     said: list[str] = []
     settings = make_settings(training={"pack": False, "max_steps": 2})
     run(settings, say=said.append)
-    assert any("effective batch 4 = 2 at once x 2 accumulated x 1 processes" in line for line in said)
+    assert any("effective batch 4 = 2 at once x 2 accumulated x 1 process" in line for line in said)
     assert "Packing: none, a row for each prompt." in said
 
 

@@ -73,7 +73,7 @@ def test_full_training_learns_and_leaves_a_checkpoint_in_the_published_layout(ma
     for expected in (
         "(100.00%)",
         "Steps: 24, 2 an epoch",
-        "effective batch 4 over 1 processes, 2 rows at once",
+        "effective batch 4 over 1 process, 2 rows at once",
         "6 prompts about 3 images, 2.0 an image; those that meet in a step share a row of at most 2,048 tokens.",
         "2 of all",
     ):

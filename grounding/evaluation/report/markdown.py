@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from grounding.counted import counted as number_of
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.report.headline import (
@@ -32,8 +33,9 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     metrics, data = report["metrics"], report["data"]
     lines = ["### Grounding benchmark", ""]
     lines += [
-        f"{plain(report['answers'].get('name'))} on {plain(data.get('name'))}: {metrics['n']:,} questions about "
-        f"{data['images']:,} images, protocol {report['protocol']['name']}.",
+        f"{plain(report['answers'].get('name'))} on {plain(data.get('name'))}: "
+        f"{number_of(metrics['n'], 'question')} about {number_of(data['images'], 'image')}, "
+        f"protocol {report['protocol']['name']}.",
         "",
     ]
     for warning in warnings(report):
