@@ -28,6 +28,7 @@ from transformers import PreTrainedModel
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_tables
 from grounding.models.cogvlm.experts import Readers
+from grounding.models.cogvlm.label_loss import summed_cross_entropy
 from grounding.models.quantization import is_quantizable, parts_kept
 from grounding.settings import FinetuneSettings
 from grounding.training.build import make_trainable
@@ -244,7 +245,7 @@ def _logits(adapted: nn.Module, batch: PlannedBatch, half: bool) -> int:
 
 def _loss(model: CogVLMForCausalLM, hidden: Tensor) -> Tensor:
     logits = model.lm_head(hidden).float()
-    return nn.functional.cross_entropy(logits, torch.empty(len(logits), dtype=torch.long), reduction="sum")
+    return summed_cross_entropy(logits, torch.empty(len(logits), dtype=torch.long))
 
 
 def _prefill(adapted: nn.Module, batch: PlannedBatch, half: bool) -> int:

@@ -21,6 +21,7 @@ from grounding.models.cogvlm.config import CogVLMConfig
 from grounding.models.cogvlm.decoder import CogVLMDecoderLayer, CogVLMRMSNorm
 from grounding.models.cogvlm.experts import Readers, TokenLayout, token_layout
 from grounding.models.cogvlm.joined import can_join
+from grounding.models.cogvlm.label_loss import summed_cross_entropy
 from grounding.models.cogvlm.positions import (
     LANGUAGE,
     VISION,
@@ -291,7 +292,7 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
         logits = self.lm_head(hidden).float()
         if targets is not None:
             predicting = logits if label_logits_only else logits.flatten(0, 1)[read]
-            total = nn.functional.cross_entropy(predicting, targets, reduction="sum")
+            total = summed_cross_entropy(predicting, targets)
             loss = total / (max(len(targets), 1) if num_items_in_batch is None else num_items_in_batch)
         return CausalLMOutputWithPast(
             loss=loss, logits=logits, past_key_values=output.past_key_values, hidden_states=output.hidden_states
