@@ -78,6 +78,9 @@ def _made(
 
 def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given: int) -> list[Said]:
     """The sample of each question, or None and why."""
+    tasks = {question.task for question in questions}
+    if len(tasks) == 1 and "next_box" not in tasks:
+        return _of_task(questions[0].task, questions, voices)
     said: dict[int, Said] = {}
     by_task: dict[Task, list[int]] = {}
     for place, question in enumerate(questions):
@@ -86,17 +89,14 @@ def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given
             said[place] = (None, [Finding("given_too_long", question.record.place, found)])
         else:
             by_task.setdefault(question.task, []).append(place)
-    if not said and len(by_task) == 1:
-        ((task, _),) = by_task.items()
-        return _of_task(task, questions, voices[task])
     for task, places in by_task.items():
         some = [questions[place] for place in places]
-        said |= zip(places, _of_task(task, some, voices[task]), strict=True)
+        said |= zip(places, _of_task(task, some, voices), strict=True)
     return [said[place] for place in range(len(questions))]
 
 
-def _of_task(task: Task, questions: Sequence[Question], voice: Voice) -> list[Said]:
-    maker = TASKS[task]
+def _of_task(task: Task, questions: Sequence[Question], voices: Mapping[Task, Voice]) -> list[Said]:
+    maker, voice = TASKS[task], voices[task]
     if maker.samples is not None:
         return maker.samples(questions, voice)
     return [maker.sample(question, voice) for question in questions]

@@ -6,29 +6,22 @@ what is picked from.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class Draw:
-    """Even picks, independent of each other, that a text decides.
+def number_of(about: str) -> int:
+    """The sha256 of a text, a number below 2**256, to take picks from: what is asked, of which image, with the seed.
 
-    The sha256 of the text is a number below 2**256. A pick among n takes its remainder by n and leaves the quotient:
-    the digits of the number in mixed radix. As long as the choices multiply to far less than 2**256, none is favoured.
-
-    Args:
-        about: what is asked, and of which image, with the seed.
+    A pick among n takes its remainder by n and leaves the quotient: the digits of the number in mixed radix, even and
+    independent of each other. As long as the choices multiply to far less than 2**256, none is favoured.
     """
+    return int.from_bytes(sha256(about.encode()).digest(), "big")
 
-    __slots__ = ("_left",)
 
-    def __init__(self, about: str) -> None:
-        self._left = int.from_bytes(hashlib.sha256(about.encode()).digest(), "big")
-
-    def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, of which there is one at least."""
-        self._left, place = divmod(self._left, len(choices))
-        return choices[place]
+def pick_by(about: str, choices: Sequence[T]) -> T:
+    """One of the choices, of which there is one at least; the only pick about this text."""
+    return choices[number_of(about) % len(choices)]

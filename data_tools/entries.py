@@ -55,7 +55,7 @@ def stated_size(width: object, height: object) -> tuple[int, int] | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LONGEST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < LONGEST:
         return None
     return int(value) if value == int(value) else None
 

@@ -10,7 +10,10 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from operator import attrgetter
 from typing import NamedTuple
+
+import msgspec
 
 from data_tools.absence import Absent
 from data_tools.annotations import classes_of
@@ -20,7 +23,7 @@ from data_tools.records import Finding, Phrase, Record, Tally
 from grounding.samples import Task
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """Something asked of an image.
 
     Attributes:
@@ -57,7 +60,10 @@ def select(
     seed: str,
     hardness: Hardness | None = None,
 ) -> tuple[Selected, Tally]:
-    """All that is asked of the images of a split; the arguments are those of `present` and `draw_absent`."""
+    """All that is asked of the images of a split, in the order of samples (`tasks.in_order`).
+
+    The arguments are those of `present` and `draw_absent`.
+    """
     found, tally = present(records)
     not_found = draw_absent(records, absent, found, ratio, seed, hardness)
     phrases = [
@@ -65,9 +71,9 @@ def select(
         for record in records
         for place, phrase in enumerate(record.phrases)
     ]
-    classes = sorted([*found, *not_found.questions], key=lambda asked: (asked.record.name, asked.category))
+    classes = sorted([*found, *not_found.questions], key=attrgetter("record.name", "category"))
     # Stable: phrases in their order, behind the classes.
-    questions = sorted([*classes, *phrases], key=lambda asked: asked.record.name) if phrases else classes
+    questions = sorted([*classes, *phrases], key=attrgetter("record.name")) if phrases else classes
     return Selected(questions, not_found.wanted), tally
 
 
@@ -76,6 +82,9 @@ def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
     questions: list[Question] = []
     findings: list[Finding] = []
     for record, asked in zip(records, classes_of([record.annotations for record in records]), strict=True):
+        if not record.refused and not record.not_exhaustive and all(asked.values()):  # nearly all images
+            questions += [Question(record, category, True) for category in sorted(asked)]
+            continue
         left: set[str] = set()
         for category in sorted({*asked, *record.refused}):
             if category in record.refused:

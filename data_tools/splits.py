@@ -7,10 +7,11 @@ the classes of all images instead (`data_tools.stratify`).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
 from itertools import accumulate
 
 from msgspec.structs import replace
@@ -112,6 +113,8 @@ def _compile(group_by: str | None) -> re.Pattern[str] | None:
 def _groups(records: Sequence[Record], pattern: re.Pattern[str] | None, findings: list[Finding]) -> list[str]:
     """The group of each record: the least name among all groups that byte-identical images tie together."""
     names = [_group(record, pattern, findings) for record in records]
+    if not any(record.digest for record in records):
+        return names
     parent = {name: name for name in names}
 
     def top(name: str) -> str:
@@ -141,13 +144,19 @@ def _group(record: Record, pattern: re.Pattern[str] | None, findings: list[Findi
 
 def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
     """Train, val or test by where the hash of (seed, group) falls in 0..1."""
-    ends = list(accumulate(ratios))
+    ends, last = _ends(ratios)
     if not ends[-1]:
         return SPLITS[0]  # trainval where both shares are 0
-    digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
+    digest = sha256(f"{seed}\0{group}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64 * ends[-1]
-    last = ends.index(ends[-1])  # a place that was rounded up stays within the last share
     return SPLITS[min(bisect_right(ends, place), last)]
+
+
+@cache
+def _ends(ratios: tuple[float, float, float]) -> tuple[list[float], int]:
+    """Where the share of each split ends in 0..1, and the last split with a share: a place rounded up stays in it."""
+    ends = list(accumulate(ratios))
+    return ends, ends.index(ends[-1])
 
 
 def _torn(records: Sequence[Record]) -> list[Finding]:

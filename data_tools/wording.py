@@ -12,7 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from data_tools.draws import Draw
+import msgspec
+
+from data_tools.draws import number_of, pick_by
 from data_tools.entries import lang_of, phrase_of
 from data_tools.names import ClassNames, names_in
 from grounding.errors import InputError
@@ -21,6 +23,7 @@ from grounding.text import (
     FORMS,
     Wording,
     fill_answer,
+    fill_clause,
     is_not_found,
     load_wordings,
     not_found_clauses,
@@ -35,7 +38,8 @@ _ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 class Language(NamedTuple):
     """What there is to say in a language; `ways` are each wording with each clause, and as often without one.
 
-    A clause says what to answer when there is nothing, which half of all prompts do, found and not found alike.
+    A clause says what to answer when there is nothing, which half of all prompts do, found and not found alike; the
+    not-found sentence is filled in.
     """
 
     lang: Lang
@@ -53,7 +57,7 @@ class Voice(NamedTuple):
     names: ClassNames
 
 
-class Drawn(NamedTuple):
+class Drawn(msgspec.Struct, frozen=True, gc=False):
     """How one question is put; `name` is what its class is called."""
 
     language: Language
@@ -101,7 +105,7 @@ def _load_language(lang: Lang, not_found: Mapping[str, str], task: Task, file: P
                 where=f"--not-found-{lang}",
                 fix="Choose a sentence that no answer holds.",
             )
-    ends = [end for clause in not_found_clauses(lang) for end in (clause, None)]
+    ends = [end for clause in not_found_clauses(lang) for end in (fill_clause(clause, not_found[lang]), None)]
     return Language(lang, wordings, tuple(product(wordings, ends)), not_found[lang])
 
 
@@ -154,9 +158,10 @@ def draw_wording(
     languages: Sequence[Language], seed: int, image: str, phrase: str
 ) -> tuple[Language, Wording, str | None]:
     """Language, wording and clause (or None) of a prompt: a function of (seed, image, phrase) and nothing else."""
-    drawn = Draw(f"{seed}|{image}|{phrase}")
-    language = drawn.pick(languages)
-    return language, *drawn.pick(language.ways)
+    left, place = divmod(number_of(f"{seed}|{image}|{phrase}"), len(languages))
+    language = languages[place]
+    wording, clause = language.ways[left % len(language.ways)]
+    return language, wording, clause
 
 
 def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:
@@ -165,7 +170,7 @@ def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: st
     The first name is for answers, which have one right form.
     """
     choices = names_in(category, lang, names)
-    return choices[0] if image is None else Draw(f"{seed}|{image}|{category}|name").pick(choices)
+    return choices[0] if image is None else pick_by(f"{seed}|{image}|{category}|name", choices)
 
 
 def reads_back(wording: Wording, phrase: str, not_found: Mapping[str, str]) -> bool:

@@ -7,9 +7,11 @@ negatives count as absent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from data_tools.annotations import Rows, categories_of
 from data_tools.entries import class_name, is_id, stated_size, text_of
@@ -85,19 +87,12 @@ def read_document(document: CocoFile, path: Path, image_root: Path, box_form: st
         if name is not None:
             start, stop = starts[number], starts[number + 1]
             rows = Rows(boxes.columns, start, stop) if start < stop else ()
-            said = _Said(frozenset(boxes.refused.get(number, _NONE)), number in boxes.doubtful)
-            records.append(_record(image, name, rows, said, path.name, classes, findings))
+            record = _record(image, name, rows, boxes.refused.get(number), path.name, classes, findings)
+            records.append(replace(record, doubtful=True) if number in boxes.doubtful else record)
     taken = {"box form": f"{form}: {why}"} if why else {}
     if listed:
         taken["named negatives"] = "the file has neg_category_ids or not_exhaustive_category_ids, as LVIS does"
     return Read(tuple(records), Tally.of(findings), frozenset(classes.values()), listed, taken)
-
-
-class _Said(NamedTuple):
-    """What refused annotations leave behind in their image."""
-
-    refused: frozenset[str]
-    doubtful: bool
 
 
 _NONE: frozenset[str] = frozenset()
@@ -160,7 +155,7 @@ def _record(
     image: CocoImage,
     name: str,
     rows: Sequence[Annotation],
-    said: _Said,
+    refused: Set[str] | None,
     file: str,
     classes: Mapping[Any, str],
     findings: list[Finding],
@@ -170,7 +165,7 @@ def _record(
     negatives, in_part = _NONE, _NONE
     if not plain:
         negatives = frozenset(_named(image.neg_category_ids, classes, place, findings))
-        present = {*categories_of(rows), *said.refused}
+        present = {*categories_of(rows), *(refused or ())}
         findings += [Finding("negative_contradicted", place, category) for category in sorted(negatives & present)]
         negatives -= present
         in_part = frozenset(_named(image.not_exhaustive_category_ids, classes, place, findings))
@@ -179,8 +174,7 @@ def _record(
         size_wh=stated_size(image.width, image.height),
         annotations=rows,
         place=place,
-        refused=said.refused,
-        doubtful=said.doubtful,
+        refused=frozenset(refused) if refused else _NONE,
         negatives=negatives,
         not_exhaustive=in_part,
     )

@@ -132,15 +132,17 @@ class _Numbered:
 
 def _places(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
     """The place of each id, -1 where it has none."""
-    whole = sorted((int(key), place) for key, place in place_of.items() if _is_whole(key))
-    keys, places = np.array([*whole, (LARGEST + 1, -1)], dtype=np.int64).T
-    at = np.searchsorted(keys, ids)
+    whole = [key for key in place_of if _is_whole(key)]
+    keys = np.array([*map(int, whole), LARGEST + 1])
+    places = np.array([*map(place_of.__getitem__, whole), -1])
+    order = np.argsort(keys)
+    at = order[np.searchsorted(keys, ids, sorter=order)]
     return np.where(keys[at] == ids, places[at], -1)
 
 
 def _is_whole(key: object) -> bool:
     """Whether a number equals one that a column may have (2.0 is the id 2)."""
-    return isinstance(key, int | float) and abs(key) <= LARGEST and key == int(key)  # NaN and infinity are not
+    return isinstance(key, (int, float)) and abs(key) <= LARGEST and key == int(key)  # NaN and infinity are not
 
 
 def _repeated(entries: Entries) -> Bools:

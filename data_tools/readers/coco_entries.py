@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data_tools.entries import is_id
 from data_tools.readers.documents import convert_entries
-from data_tools.readers.json_slices import Slice, text_of_slice
+from data_tools.readers.json_slices import Slice, Text, text_of_slice
 
 LARGEST = 1 << 53  # whole numbers up to here are the same in a column and in a float
 
@@ -73,22 +73,22 @@ _images = msgspec.json.Decoder(list[CocoImage])
 _categories = msgspec.json.Decoder(list[CocoCategory])
 
 
-def decode_images(text: bytes) -> list[CocoImage | None]:
+def decode_images(text: Text) -> list[CocoImage | None]:
     """Entries of `images`; None for one that is no object."""
     return _decode(text, _images, CocoImage)
 
 
-def decode_categories(text: bytes) -> list[CocoCategory | None]:
+def decode_categories(text: Text) -> list[CocoCategory | None]:
     """Entries of `categories`; None for one that is no object."""
     return _decode(text, _categories, CocoCategory)
 
 
-def decode_annotations(text: bytes) -> list[CocoAnnotation | None]:
+def decode_annotations(text: Text) -> list[CocoAnnotation | None]:
     """Entries of `annotations`, plain and odd; None for one that is no object."""
     return _decode(text, _any, CocoAnnotation)
 
 
-def _decode(text: bytes, decoder: Any, kind: Any) -> list[Any]:
+def _decode(text: Text, decoder: Any, kind: Any) -> list[Any]:
     try:
         return decoder.decode(text)
     except msgspec.ValidationError:  # an element that is no object; unsound JSON goes to the caller
@@ -129,7 +129,7 @@ class EntryColumns:
         self._add([])  # so that each column has its type and width
 
     @staticmethod
-    def decode(text: bytes) -> list[Any]:
+    def decode(text: Text) -> list[Any]:
         """The entries of a slice: all plain where they can be."""
         try:
             return _plain.decode(text)
@@ -156,7 +156,7 @@ class EntryColumns:
             }
             rows = [_NOTHING if row is None else row for row in rows]
         for name, kind in _NUMBERS.items():
-            self._parts[name].append(np.array(list(map(attrgetter(name), rows)), dtype=kind))
+            self._parts[name].append(np.fromiter(map(attrgetter(name), rows), kind, len(rows)))
         numbers = chain.from_iterable(map(attrgetter("bbox"), rows))
         self._parts["bbox"].append(np.fromiter(numbers, np.float64, 4 * len(rows)).reshape(-1, 4))
         self._parts["odd"].append(odd)

@@ -12,9 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from data_tools.readers.documents import BOM, NOT_STRICT, cannot_be_read
 
@@ -29,7 +30,8 @@ _CUT = re.compile(rb"\}\s*,\s*\{")
 _END = re.compile(rb"\}\s*\]")
 _EMPTY = re.compile(rb"\s*\]")
 
-Decode = Callable[[bytes], list[Any]]  # raises one of NOT_STRICT where the text is no sound JSON
+Text = bytes | memoryview
+Decode = Callable[[Text], list[Any]]  # raises one of NOT_STRICT where the text is no sound JSON
 
 
 class NotSliced(Exception):
@@ -76,7 +78,7 @@ def text_of_slice(path: Path, piece: Slice) -> bytes:
         return b"[" + _at(file, piece.start, piece.end - piece.start) + b"]"
 
 
-def _members(file: BinaryIO, decoders: Mapping[str, Decode], size: int) -> Iterator[Slice]:
+def _members(file: BufferedReader, decoders: Mapping[str, Decode], size: int) -> Iterator[Slice]:
     offset = len(BOM) if _at(file, 0, len(BOM)) == BOM else 0
     offset += _match(_START, _at(file, offset, HEAD)).end()
     missing = set(decoders)
@@ -99,44 +101,50 @@ def _members(file: BinaryIO, decoders: Mapping[str, Decode], size: int) -> Itera
         raise NotSliced
 
 
-def _list(file: BinaryIO, name: str, decode: Decode, offset: int, size: int) -> Generator[Slice, None, int]:
+def _list(file: BufferedReader, name: str, decode: Decode, offset: int, size: int) -> Generator[Slice, None, int]:
     """Yields the slices of a list whose first element starts at `offset`; returns where the list ends."""
     if empty := _EMPTY.match(_at(file, offset, HEAD)):
         return offset + empty.end()
+    room = bytearray(size + 2)  # the elements in brackets, so that they are a list without being copied
+    room[:1] = b"["
     while True:
-        chunk = _at(file, offset, size)
-        whole = memoryview(chunk)  # a part of it is no copy
-        proved = ((*place, _decoded(whole[: place[0]], decode)) for place in _ends(chunk))
+        file.seek(offset)
+        read = file.readinto(memoryview(room)[1:-1])
+        proved = ((*place, _decoded(room, place[0], decode)) for place in _ends(room, read + 1))
         end, behind, elements = next((proof for proof in proved if proof[2] is not None), (0, 0, None))
         if elements is None:
             raise NotSliced
-        yield Slice(name, elements, offset, offset + end)
-        offset += behind
-        if chunk[behind - 1 : behind] == b"]":
+        yield Slice(name, elements, offset, offset + end - 1)
+        offset += behind - 1
+        if room[behind - 1 : behind] == b"]":
             return offset
 
 
-def _ends(chunk: bytes) -> Iterator[tuple[int, int]]:
-    """Where a run of whole elements may end in a chunk, and where it goes on behind: at the next one, or behind `]`."""
-    cuts = _cuts(chunk)
+def _ends(room: bytearray, filled: int) -> Iterator[tuple[int, int]]:
+    """Where a run of whole elements may end, and where it goes on behind: at the next one, or behind `]`."""
+    cuts = _cuts(room, filled)
     yield from islice(cuts, 1)
-    yield from ((found.start() + 1, found.end()) for found in islice(_END.finditer(chunk), TRIED))
+    yield from ((found.start() + 1, found.end()) for found in islice(_END.finditer(room, 1, filled), TRIED))
     yield from islice(cuts, TRIED)
 
 
-def _cuts(chunk: bytes) -> Iterator[tuple[int, int]]:
+def _cuts(room: bytearray, filled: int) -> Iterator[tuple[int, int]]:
     """Places between two objects, from the last one on."""
-    end = len(chunk)
-    while (end := chunk.rfind(b"}", 0, end)) > 0:
-        if found := _CUT.match(chunk, end):
+    end = filled
+    while (end := room.rfind(b"}", 1, end)) > 1:
+        if found := _CUT.match(room, end, filled):
             yield end + 1, found.end() - 1
 
 
-def _decoded(text: memoryview, decode: Decode) -> list[Any] | None:
+def _decoded(room: bytearray, end: int, decode: Decode) -> list[Any] | None:
+    """The elements up to there, where they are a sound list with a bracket behind; it does not stay in the room."""
+    behind, room[end] = room[end], ord("]")
     try:
-        return decode(b"".join((b"[", text, b"]")))
+        return decode(memoryview(room)[: end + 1])
     except NOT_STRICT:
         return None
+    finally:
+        room[end] = behind
 
 
 def _end_of_value(head: bytes, start: int) -> int:
@@ -154,6 +162,6 @@ def _match(pattern: re.Pattern[bytes], text: bytes) -> re.Match[bytes]:
     return found
 
 
-def _at(file: BinaryIO, offset: int, size: int) -> bytes:
+def _at(file: BufferedReader, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)

@@ -28,7 +28,8 @@ class Maker(NamedTuple):
         questions: those that a split allows, in the order in which they are taken.
         sample: the sample of a question.
         samples: those of many questions at once, where that is quicker.
-        order: puts the questions in the order in which they are taken, where not all of them are.
+        order: puts the questions in the order in which they are taken, where not all of them are. Those of a task that
+            has it come in the order of samples (`in_order`).
     """
 
     questions: Callable[[View], list[Question]]
@@ -91,7 +92,9 @@ def plan(shares: Mapping[Task, float], view: View) -> Planned:
     unit = len(possible[lead]) / shares[lead]
     wanted = {task: round(unit * share) for task, share in shares.items()}
     taken = [question for task, some in possible.items() for question in _first(task, some, wanted[task], view.seed)]
-    return Planned(sorted(taken, key=in_order), wanted, {task: len(some) for task, some in possible.items()})
+    if len(shares) > 1 or TASKS[lead].order is None:
+        taken.sort(key=in_order)
+    return Planned(taken, wanted, {task: len(some) for task, some in possible.items()})
 
 
 def _first(task: Task, questions: list[Question], count: int, seed: str) -> Sequence[Question]:

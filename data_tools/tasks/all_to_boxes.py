@@ -37,7 +37,7 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Findin
     """The sample; None where a class name would make the label unreadable."""
     record = question.record
     drawn = draw(voice, record.name, "", TASK)
-    language, wording, _, _ = drawn
+    language, wording = drawn.language, drawn.wording
     # The first name of each class: the answer has one right form.
     names = {c: draw_name(c, language.lang, voice.names, voice.seed, None) for c in _classes(record)}
     for category, name in names.items():

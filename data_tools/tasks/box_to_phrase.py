@@ -45,10 +45,10 @@ def _unclear(record: Record) -> set[int]:
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample. The answer is the first name of the class, so that there is one right answer."""
-    record, category, _, _, place, _ = question
+    record, place = question.record, int(question.detail)
     drawn = draw(voice, record.name, "", TASK, place)
-    language, wording, _, _ = drawn
-    name = draw_name(category, language.lang, voice.names, voice.seed, None)
-    box = list(asked_for(record)[int(place)].xyxy_px)
+    wording = drawn.wording
+    name = draw_name(question.category, drawn.language.lang, voice.names, voice.seed, None)
+    box = list(asked_for(record)[place].xyxy_px)
     prompt = fill_prompt(wording, "", boxes_text=write_boxes([box], size_of(record)).text)
     return make_sample(question, drawn, prompt, fill_answer(wording, name, ""), None, phrase=name), []

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 
+from msgspec.structs import replace
+
 from data_tools.annotations import categories_of
-from data_tools.draws import Draw
+from data_tools.draws import pick_by
 from data_tools.names import phrases_of
 from data_tools.records import Finding, Record
 from data_tools.selection import Question
@@ -28,12 +30,12 @@ TASK: Task = "phrase_to_box"
 def questions(view: View) -> list[Question]:
     """One for each clear geometry of a class in an image; beside them absent classes with the geometries of present."""
     cases = [(question, tuple(clear)) for question in _few(view) if (clear := _cases(question))]
-    found = [question._replace(task=TASK, detail=geometry) for question, geometries in cases for geometry in geometries]
+    found = [replace(question, task=TASK, detail=geometry) for question, geometries in cases for geometry in geometries]
     of_class: dict[str, list[tuple[str, ...]]] = {}
     for question, geometries in cases:
         of_class.setdefault(question.category, []).append(geometries)
     missing = [
-        question._replace(task=TASK, detail=geometry)
+        replace(question, task=TASK, detail=geometry)
         for question in view.draw_absent([question for question, _ in cases], view.ratio, TASK)
         for geometry in _like(question, of_class.get(question.category, [geometries for _, geometries in cases]), view)
     ]
@@ -70,30 +72,30 @@ def _cases(question: Question) -> dict[str, int]:
 
 def _like(question: Question, seen: list[tuple[str, ...]], view: View) -> tuple[str, ...]:
     """The geometries of an image where the class is: asked alike, the phrase does not tell whether it is there."""
-    return Draw(f"{view.seed}|{question.record.name}|{question.category}|geometry").pick(seen)
+    return pick_by(f"{view.seed}|{question.record.name}|{question.category}|geometry", seen)
 
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; None where the label would not read back, or another class there may be meant by the name too."""
-    record, category, present, _, geometry, _ = question
+    record, category, geometry = question.record, question.category, question.detail
     drawn = draw(voice, record.name, category, TASK, geometry)
-    language, wording, clause, _ = drawn
+    language, wording = drawn.language, drawn.wording
     phrase = _phrase(drawn, str(geometry), voice.seed, record.name)
     if not reads_back(wording, phrase, voice.not_found):
         return None, [Finding("class_unwritable", record.place, f"{category} in {wording.answer!r}")]
     if other := _also_meant(record, category, drawn.name, voice):
         return None, [Finding("phrase_not_unique", record.place, f"{drawn.name}, {other} in {record.name}")]
     boxes: list[list[float]] = []
-    if present:
+    if question.present:
         boxes = [boxes_of(record, category)[_cases(question)[str(geometry)]]]
     label = fill_answer(wording, phrase, write_boxes(boxes, size_of(record)).text) if boxes else language.not_found
-    prompt = fill_prompt(wording, phrase, clause, language.not_found)
+    prompt = fill_prompt(wording, phrase, drawn.clause)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase), []
 
 
 def _phrase(drawn: Drawn, geometry: str, seed: int, image: str) -> str:
     choices = expressions(geometry, drawn.language.lang)
-    chosen = Draw(f"{seed}|{image}|{drawn.name}|{geometry}").pick(choices)
+    chosen = pick_by(f"{seed}|{image}|{drawn.name}|{geometry}", choices)
     return fill_expression(chosen, drawn.name)
 
 

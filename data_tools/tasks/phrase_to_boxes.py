@@ -6,6 +6,7 @@ Asked for is every class that is wholly known in an image, the absent ones drawn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,22 +67,24 @@ def _write(
     """The text of the boxes of each question about something that is there, and how many were widened."""
     present = [place for place, question in enumerate(questions) if question.present]
     starts, counts = ends[present, 0], ends[present, 1] - ends[present, 0]
-    return write_many(xyxy_px[spans(starts, counts)], counts, [size_of(questions[place].record) for place in present])
+    sizes = chain.from_iterable(size_of(questions[place].record) for place in present)
+    sizes_wh = np.fromiter(sizes, np.float64, 2 * len(present)).reshape(-1, 2)
+    return write_many(xyxy_px[spans(starts, counts)], counts, sizes_wh)
 
 
 def _say(
     question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: tuple[str, int] | None
 ) -> tuple[Sample | None, Sequence[Finding]]:
     """The sample of a question that is put so; nothing is written of what is absent."""
-    language, wording, clause, phrase = drawn
-    label, findings = language.not_found, _NOTHING
+    wording, phrase = drawn.wording, drawn.name
+    label, findings = drawn.language.not_found, _NOTHING
     if written is not None:
         text, widened = written
         label = fill_answer(wording, phrase, text)
         if widened:
             found = Finding("widened", question.record.place, f"{question.words} in {question.record.name}")
             findings = (found,) * widened
-    prompt = fill_prompt(wording, phrase, clause, language.not_found)
+    prompt = fill_prompt(wording, phrase, drawn.clause)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase, ignore=ignore), findings
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
+from msgspec.structs import replace
+
 from data_tools.records import Finding
 from data_tools.selection import Question
 from data_tools.tasks.view import View, by_hash
@@ -24,7 +26,7 @@ def questions(view: View) -> list[Question]:
         for category in sorted({annotation.category for annotation in asked_for(record)})
     ]
     yes = _by_class(there, view.seed)
-    no = _by_class((q._replace(task=TASK) for q in view.draw_absent(there, 1.0, TASK)), view.seed)
+    no = _by_class((replace(q, task=TASK) for q in view.draw_absent(there, 1.0, TASK)), view.seed)
     pairs = {
         (present.record.name, category): (present, absent)
         for category in yes
@@ -43,8 +45,7 @@ def _by_class(questions: Iterable[Question], seed: str) -> dict[str, list[Questi
 
 def sample(question: Question, voice: Voice) -> tuple[Sample | None, list[Finding]]:
     """The sample; it asks for no box."""
-    record, category, present, _, _, _ = question
-    drawn = draw(voice, record.name, category, TASK)
-    _, wording, _, phrase = drawn
-    prompt, label = fill_prompt(wording, phrase), fill_presence(wording, phrase, present)
+    drawn = draw(voice, question.record.name, question.category, TASK)
+    wording, phrase = drawn.wording, drawn.name
+    prompt, label = fill_prompt(wording, phrase), fill_presence(wording, phrase, question.present)
     return make_sample(question, drawn, prompt, label, None, phrase=phrase), []

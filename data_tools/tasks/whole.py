@@ -91,10 +91,10 @@ def size_of(record: Record) -> tuple[int, int]:
 
 def sample_id(question: Question) -> str:
     """The id of what a question becomes; it tells task and detail but for `phrase_to_boxes`."""
-    record, category, _, task, detail, phrase = question
+    image, category, task = question.record.name, question.category, question.task
     if task == "phrase_to_boxes":
-        return f"{record.name}#{question.words if phrase else category}"
-    return "#".join([record.name, *filter(None, [task, category, str(detail)])])
+        return f"{image}#{question.words if question.phrase else category}"
+    return "#".join([image, *filter(None, [task, category, str(question.detail)])])
 
 
 def make_sample(
@@ -109,9 +109,8 @@ def make_sample(
     categories: list[str] | None = None,
 ) -> Sample:
     """A sample about the image of a question."""
-    record, category, _, task, _, _ = question
-    assert record.size_wh is not None  # settled by the check of the images
-    width, height = record.size_wh
+    record = question.record
+    width, height = size_of(record)
     return Sample(
         id=sample_id(question),
         image=record.name,
@@ -120,11 +119,11 @@ def make_sample(
         prompt=prompt,
         label=label,
         phrase=phrase,
-        category=category or None,
+        category=question.category or None,
         boxes=boxes,
         categories=categories,
         ignore=ignore or [],
-        task=task,
+        task=question.task,
         lang=drawn.language.lang,
         upright=record.upright,
     )

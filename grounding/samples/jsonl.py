@@ -6,7 +6,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import chain, groupby, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,7 +165,7 @@ def _pairs(samples: Sequence[Sample]) -> bytes:
     """Lines of pairs: the samples as they are, without the keys that say nothing."""
     lines = _encoder.encode_lines(samples)
     # A quote inside a JSON string is escaped, so these can only be keys.
-    if any(sample.upright or sample.history for sample in samples):
+    if any(map(attrgetter("upright"), samples)) or any(map(attrgetter("history"), samples)):
         return lines.replace(b',"upright":false', b"").replace(b',"history":[]}', b"}")
     return lines.replace(b',"upright":false,"history":[]}', b"}")
 
@@ -206,7 +206,7 @@ def _sound_batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
     """The same, some at a time; one that is wrong is raised before any of its batch is given."""
     waiting, ids = iter(samples), set[str]()
     while some := list(islice(waiting, TOGETHER)):
-        new = {sample.id for sample in some}
+        new = set(map(attrgetter("id"), some))
         if len(new) < len(some) or not ids.isdisjoint(new) or not all(map(is_plain, some)):
             _check_each(some, ids)
         ids |= new

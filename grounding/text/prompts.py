@@ -96,7 +96,7 @@ def load_wordings(task: str, lang: str, file: Path | None = None) -> tuple[Wordi
 def not_found_clauses(lang: str) -> tuple[str, ...]:
     """Sentences to put behind a prompt, each saying what to answer when the object is absent.
 
-    Each holds `{not_found}` once and starts with the space that its language needs.
+    Each holds `{not_found}` once, for `fill_clause`, and starts with the space that its language needs.
 
     Raises:
         InputError: there is no such language.
@@ -111,11 +111,15 @@ def pick(choices: Sequence[T], rng: random.Random) -> T:
     return rng.choice(choices)
 
 
+def fill_clause(clause: str, not_found: str) -> str:
+    """The sentence of a clause out of `not_found_clauses` that says to answer with this not-found sentence."""
+    return clause.replace("{not_found}", not_found)
+
+
 def fill_prompt(
     wording: Wording,
     phrase: str,
     clause: str | None = None,
-    not_found: str | None = None,
     boxes_text: str | None = None,
 ) -> str:
     """The bare query for a phrase.
@@ -123,28 +127,27 @@ def fill_prompt(
     Args:
         wording: out of `load_wordings`.
         phrase: what is asked for, put in as it is, braces and all.
-        clause: a sentence out of `not_found_clauses` to put behind it.
-        not_found: the sentence that the clause's `{not_found}` stands for; may be left out when it is filled already.
+        clause: what `fill_clause` made, to put behind it.
         boxes_text: what the prompt's `{boxes}` stands for, in tasks that ask about boxes.
-
-    Raises:
-        ValueError: the clause holds `{not_found}` and no sentence is given for it.
     """
     if boxes_text is None:
         prompt = wording.prompt.replace("{phrase}", phrase)  # one value: quicker, and in one pass as well
     else:
         prompt = _fill(wording.prompt, phrase=phrase, boxes=boxes_text)
-    if clause is None:
-        return prompt
-    if not_found is None and "{not_found}" in clause:
-        raise ValueError("the clause holds {not_found}; give the sentence that it stands for")
-    return prompt + (clause if not_found is None else clause.replace("{not_found}", not_found))
+    return prompt if clause is None else prompt + clause
 
 
 def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:
     """The label for a phrase that is there; `boxes_text` is what `write_boxes` wrote."""
-    before, _, after = wording.answer.partition(PLAIN_ANSWER)
-    return f"{before.replace('{phrase}', phrase)}{boxes_text}{after.replace('{phrase}', phrase)}"
+    before, after = _around_boxes(wording.answer)
+    return f"{phrase.join(before)}{boxes_text}{phrase.join(after)}"
+
+
+@lru_cache(maxsize=1 << 12)
+def _around_boxes(answer: str) -> tuple[list[str], list[str]]:
+    """The words before and behind the boxes, each cut where the phrase stands."""
+    before, _, after = answer.partition(PLAIN_ANSWER)
+    return before.split("{phrase}"), after.split("{phrase}")
 
 
 def fill_all(wording: Wording, boxes_texts: Mapping[str, str], lang: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from data_tools.absence import Absent
 from data_tools.compose import compose
@@ -231,7 +232,7 @@ def test_steps_whose_prompt_would_be_too_long_are_counted() -> None:
 
 def test_without_a_budget_steps_still_end_where_a_prompt_would_be_too_long() -> None:
     step = Question(crowded(70), "cat", True, "next_box", BUDGET // 16)
-    samples, tally = compose([step, step._replace(detail=BUDGET // 16 + 1)], STEPS)
+    samples, tally = compose([step, replace(step, detail=BUDGET // 16 + 1)], STEPS)
     assert len(samples) == 1
     assert dict(tally.counts) == {"given_too_long": 1}
 
