@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
+from operator import attrgetter
 from typing import Literal, NamedTuple, cast, overload
 
 import msgspec
@@ -153,8 +154,8 @@ def _columned(held: Sequence[Sequence[Annotation]]) -> list[Rows]:
 
 def rows_of(runs: Sequence[Rows]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows of several images of the same columns: int64[N], their numbers, and int64[N], which run each is of."""
-    starts = np.array([rows.start for rows in runs], dtype=np.int64)
-    counts = np.array([rows.stop for rows in runs], dtype=np.int64) - starts
+    starts = np.fromiter(map(attrgetter("start"), runs), np.int64, len(runs))
+    counts = np.fromiter(map(attrgetter("stop"), runs), np.int64, len(runs)) - starts
     return spans(starts, counts), np.repeat(np.arange(len(runs)), counts)
 
 
@@ -184,11 +185,10 @@ def classes_of(held: Sequence[Sequence[Annotation]]) -> list[dict[str, bool]]:
     classes: list[dict[str, bool]] = [{} for _ in held]
     for images, columns, row, image in by_columns(held):
         names = columns.classes
-        keys, of_key = np.unique(image * len(names) + columns.category[row], return_inverse=True)
-        asked = np.bincount(of_key, columns.ignore[row] == 0, minlength=len(keys)) > 0
-        for key, is_asked in zip(keys.tolist(), asked.tolist(), strict=True):
-            which, category = divmod(key, len(names))
-            classes[images[which]][names[category]] = is_asked
+        keys = np.unique((image * len(names) + columns.category[row]) * 2 + (columns.ignore[row] != 0))
+        which, category = np.divmod(keys >> 1, len(names))
+        for number, name, ignored in zip(which.tolist(), category.tolist(), (keys & 1).tolist(), strict=True):
+            classes[images[number]].setdefault(names[name], not ignored)  # the boxes asked about come first
     return classes
 
 

@@ -37,9 +37,10 @@ def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
     for start in range(0, len(records), TOGETHER):
         some = records[start : start + TOGETHER]
         for record, cut, unusual in zip(some, *_clip_together(some), strict=True):
-            one = _check_annotations(record, findings) if unusual else cut
-            none_refused = len(one.annotations) == len(cut.annotations)
-            checked.append(_check_phrases(cut if none_refused else one, findings))
+            if unusual:
+                one = _check_annotations(record, findings)
+                cut = cut if len(one.annotations) == len(cut.annotations) else one  # columns where no box is refused
+            checked.append(_check_phrases(cut, findings) if cut.phrases else cut)
     return checked, Tally.of(findings)
 
 
@@ -50,11 +51,11 @@ def _clip_together(records: Sequence[Record]) -> tuple[list[Record], list[bool]]
         sizes_wh = np.array([records[number].size_wh for number in images], dtype=np.float64)
         stated = columns.xyxy_px[row]
         clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
-        odd = (area(clipped) == 0) | (np.abs(clipped - stated).max(axis=1, initial=0.0) > ROUNDING)
+        odd = (area(clipped) == 0) | (np.abs(clipped - stated) > ROUNDING).any(axis=1)
         # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
         hashed = _hashes(image, columns.category[row], clipped)
-        _, first, times = np.unique(hashed, return_inverse=True, return_counts=True)
-        odd |= times[first] > 1
+        ordered = np.sort(hashed)
+        odd |= np.isin(hashed, ordered[1:][ordered[1:] == ordered[:-1]])
         runs = columns.only(row)._replace(xyxy_px=clipped).cut(np.bincount(image, minlength=len(images)).tolist())
         for number, rows, is_odd in zip(images, runs, np.bincount(image[odd], minlength=len(images)), strict=True):
             cut[number], unusual[number] = replace(records[number], annotations=rows), is_odd > 0
@@ -95,8 +96,6 @@ def _check_annotations(record: Record, findings: list[Finding]) -> Record:
 
 def _check_phrases(record: Record, findings: list[Finding]) -> Record:
     """A phrase one of whose boxes is refused is refused; the same words twice in one image are counted."""
-    if not record.phrases:
-        return record
     assert record.size_wh is not None  # settled by the check of the images
     kept: list[Phrase] = []
     seen: dict[str, list[tuple[XYXY, ...]]] = {}

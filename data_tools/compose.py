@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 
 from data_tools.annotations import categories_of
 from data_tools.records import Finding, Tally
@@ -55,8 +56,8 @@ def stream(
     """
     made = _made(questions, voices, findings, BUDGET if max_tokens is None else max_tokens, advance)
     if max_tokens is None:
-        return chain.from_iterable([sample for _, sample in some] for some in made)
-    return iter(_within(chain.from_iterable(made), voices, findings, max_tokens))
+        return filter(None, chain.from_iterable(samples for _, samples in made))
+    return iter(_within(_paired(made), voices, findings, max_tokens))
 
 
 def _made(
@@ -65,15 +66,21 @@ def _made(
     findings: list[Finding],
     most_given: int,
     advance: Callable[[int], None],
-) -> Iterator[list[tuple[Question, Sample]]]:
-    """Each question with its sample, where it has one, some at a time."""
+) -> Iterator[tuple[Sequence[Question], Sequence[Sample | None]]]:
+    """Questions and the sample of each, where it has one, some at a time."""
     for start in range(0, len(questions), TOGETHER):
         some = questions[start : start + TOGETHER]
         said = _say(some, voices, most_given)
         advance(len(some))
-        for _, found in said:
-            findings += found
-        yield [(question, sample) for question, (sample, _) in zip(some, said, strict=True) if sample is not None]
+        findings += chain.from_iterable(map(itemgetter(1), said))
+        yield some, list(map(itemgetter(0), said))
+
+
+def _paired(made: Iterable[tuple[Sequence[Question], Sequence[Sample | None]]]) -> Iterator[tuple[Question, Sample]]:
+    for questions, samples in made:
+        for question, sample in zip(questions, samples, strict=True):
+            if sample is not None:
+                yield question, sample
 
 
 def _say(questions: Sequence[Question], voices: Mapping[Task, Voice], most_given: int) -> list[Said]:
@@ -117,7 +124,7 @@ def _within(
         else:
             findings.append(Finding("answer_too_long", question.record.place, sample.id))
     there = {sample.id for _, sample in made}
-    for step, sample in chain.from_iterable(_made(too_long, voices, findings, max_tokens, lambda _: None)):
+    for step, sample in _paired(_made(too_long, voices, findings, max_tokens, lambda _: None)):
         if sample.id not in there:
             there.add(sample.id)
             made.append((step, sample))

@@ -135,8 +135,9 @@ def _places(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
     whole = [key for key in place_of if _is_whole(key)]
     keys = np.array([*map(int, whole), LARGEST + 1])
     places = np.array([*map(place_of.__getitem__, whole), -1])
-    order = np.argsort(keys)
-    at = order[np.searchsorted(keys, ids, sorter=order)]
+    by_key, by_id = np.argsort(keys), np.argsort(ids)  # looked up in order, which is several times quicker
+    at = np.empty_like(by_id)
+    at[by_id] = by_key[np.searchsorted(keys, ids[by_id], sorter=by_key)]
     return np.where(keys[at] == ids, places[at], -1)
 
 

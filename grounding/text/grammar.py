@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grounding.text.characters import contains, plain, squeeze
-from grounding.text.grid import DIGITS, GRID, LAST_CELL, to_grid
+from grounding.text.grid import CELLS, DIGITS, GRID, LAST_CELL, to_grid
 from grounding.text.reading import (
     Box,
     Part,
@@ -31,9 +31,10 @@ NUMBERS = 4
 OPEN, CLOSE, NEXT_BOX, NEXT_NUMBER = "[[", "]]", ";", ","
 _MARK = re.compile(r"(?P<open>\[\s*\[(?!\s*\[))|(?P<close>\]\s*\])|;")
 _WITH_MARK = {
-    mark: np.array([f"{cell:0{DIGITS}d}{mark}" for cell in range(LAST_CELL + 1)], dtype=f"S{DIGITS + 1}")
+    mark: np.array([f"{cell:0{DIGITS}d}{mark}" for cell in range(CELLS)], dtype=f"S{DIGITS + 1}")
     for mark in (NEXT_NUMBER, NEXT_BOX)
 }
+_RANKS = CELLS**NUMBERS
 _BOX_LENGTH = NUMBERS * (DIGITS + 1)  # with the mark behind it
 
 
@@ -71,16 +72,19 @@ def write_many(xyxy_px: ArrayLike, counts: ArrayLike, sizes_wh: ArrayLike) -> li
         sizes_wh: float[groups, 2], width and height of the frame of each group.
 
     Raises:
-        ValueError: as `write_boxes`.
+        ValueError: as `write_boxes`; or there are more than nine million groups, whose numbers with those of their
+            boxes are no int64 any more.
     """
     counts = np.asarray(counts, dtype=np.int64)
+    if len(counts) > np.iinfo(np.int64).max // _RANKS:
+        raise ValueError(f"{len(counts)} groups are too many to be written together")
     if not counts.all():
         raise ValueError("there is no box to write; an absent object is answered with a not-found sentence")
     if not len(counts):
         return []
     group = np.repeat(np.arange(len(counts)), counts)
     cells, widened = GRID.cells_of(xyxy_px, np.asarray(sizes_wh, dtype=np.float64)[group])
-    text = _text_of(cells[np.lexsort((_rank(cells), group))])
+    text = _text_of(cells[np.argsort(group * _RANKS + _rank(cells))])
     ends = np.cumsum(counts * _BOX_LENGTH).tolist()
     changed = np.bincount(group, widened, minlength=len(counts)).astype(np.int64).tolist()
     texts = [f"{OPEN}{text[start : end - 1]}{CLOSE}" for start, end in pairwise([0, *ends])]
@@ -88,10 +92,9 @@ def write_many(xyxy_px: ArrayLike, counts: ArrayLike, sizes_wh: ArrayLike) -> li
 
 
 def _rank(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[N], numbers that rise as `reading_order` goes: one key is sorted several times quicker than four."""
+    """int64[N], numbers below `_RANKS` that rise as `reading_order` goes: one key is sorted much quicker than four."""
     x0, y0, x1, y1 = cells.T
-    cell = LAST_CELL + 1
-    return ((y0 * cell + x0) * cell + y1) * cell + x1
+    return ((y0 * CELLS + x0) * CELLS + y1) * CELLS + x1
 
 
 def _text_of(cells: NDArray[np.int64]) -> str:
