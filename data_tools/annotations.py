@@ -123,13 +123,15 @@ class Together(NamedTuple):
 
 def by_columns(held: Sequence[Sequence[Annotation]]) -> list[Together]:
     """The boxes of many images, those in the same columns together; boxes in no columns are put into some."""
-    numbers: dict[int, list[int]] = {}
-    for number, some in enumerate(held):
-        numbers.setdefault(id(some.columns) if isinstance(some, Rows) else _NO_COLUMNS, []).append(number)
+    keys = [id(some.columns) if isinstance(some, Rows) else _NO_COLUMNS for some in held]
+    kinds = dict.fromkeys(keys)
     together = []
-    for columns, images in numbers.items():
+    for kind in kinds:
+        images = list(range(len(held)))
+        if len(kinds) > 1:
+            images = [number for number, key in enumerate(keys) if key == kind]
         those = [held[number] for number in images]
-        runs = _columned(those) if columns == _NO_COLUMNS else cast(list[Rows], those)
+        runs = _columned(those) if kind == _NO_COLUMNS else cast(list[Rows], those)
         together.append(Together(images, runs[0].columns, *rows_of(runs)))
     return together
 

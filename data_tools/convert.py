@@ -200,9 +200,9 @@ def _choose(
     view = View(members, absent, selected.questions, options.negatives, seed, hardness, options.most_alike, numerous)
     planned = tasks.plan(shares, view)
     questions, capped = apply_caps(planned.questions, options.caps, seed)
-    capped_absent = _absent_in(planned.questions) - _absent_in(questions)
-    drawn = sum(not question.present for question in selected.questions) - capped_absent
-    numbers = {"not_found_wanted": selected.wanted, "not_found_drawn": drawn}
+    fewer = len(questions) < len(planned.questions)
+    capped_absent = _absent_in(planned.questions) - _absent_in(questions) if fewer else 0
+    numbers = {"not_found_wanted": selected.wanted, "not_found_drawn": selected.drawn - capped_absent}
     if len(shares) > 1:
         numbers |= {"tasks_wanted": planned.wanted, "tasks_possible": planned.possible}  # type: ignore[dict-item]
     return Chosen(questions, numbers), tally + capped + _not_asked(members, shares)

@@ -37,7 +37,7 @@ Absence = Literal["exhaustive", "listed", "none"]
 EXAMPLES = 10_000  # findings of one reason that a tally remembers
 
 
-class Phrase(msgspec.Struct, frozen=True, kw_only=True):
+class Phrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Words for one or more objects of an image, as an annotator put them; they are no class.
 
     `boxes_px` are all of its boxes (xyxy, float px, one at least), sound but not yet checked against the image. Two
@@ -50,7 +50,7 @@ class Phrase(msgspec.Struct, frozen=True, kw_only=True):
     category: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One image as annotated.
 
     Args:

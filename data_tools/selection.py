@@ -10,6 +10,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -47,10 +48,11 @@ class Question(msgspec.Struct, frozen=True, gc=False):
 
 
 class Selected(NamedTuple):
-    """The questions of a split by (image, class), and how many not-found ones were wanted at the ratio."""
+    """The questions of a split by (image, class); how many not-found ones were wanted at the ratio, and were drawn."""
 
     questions: list[Question]
     wanted: int
+    drawn: int
 
 
 def select(
@@ -71,10 +73,12 @@ def select(
         for record in records
         for place, phrase in enumerate(record.phrases)
     ]
-    classes = sorted([*found, *not_found.questions], key=attrgetter("record.name", "category"))
+    classes = [*found, *not_found.questions]
+    if not_found.questions or any(one.name > other.name for one, other in pairwise(records)):  # tiles are not by name
+        classes.sort(key=attrgetter("record.name", "category"))
     # Stable: phrases in their order, behind the classes.
     questions = sorted([*classes, *phrases], key=attrgetter("record.name")) if phrases else classes
-    return Selected(questions, not_found.wanted), tally
+    return Selected(questions, not_found.wanted, not_found.drawn), tally
 
 
 def present(records: Sequence[Record]) -> tuple[list[Question], Tally]:
@@ -138,7 +142,7 @@ def draw_absent(
     """
     wanted = round(ratio * len(positives))
     if not ratio:
-        return Selected([], wanted)
+        return Selected([], wanted, 0)
     places = absent.places(records)
     chosen: set[tuple[int, str]] = set()
     for category, found in sorted(Counter(question.category for question in positives).items()):
@@ -151,7 +155,7 @@ def draw_absent(
         chosen |= {(index, category) for index in (*hard, *rng.sample(easy, count - len(hard)))}
     chosen = _trim(chosen, wanted, seed) if len(chosen) > wanted else _fill(chosen, places, wanted, seed)
     questions = [Question(records[index], category, False) for index, category in sorted(chosen)]
-    return Selected(questions, wanted)
+    return Selected(questions, wanted, len(questions))
 
 
 def _trim(chosen: set[tuple[int, str]], wanted: int, seed: str) -> set[tuple[int, str]]:

@@ -30,7 +30,7 @@ Box: TypeAlias = Annotated[list[float], msgspec.Meta(min_length=4, max_length=4)
 Turn: TypeAlias = tuple[str, str]
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One line of a dataset; the attributes stand in the order of its keys in a file.
 
     Attributes:
