@@ -17,11 +17,12 @@ from rich.table import Table
 
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.remarks import is_cut
-from data_tools.inspection.words import Words, say, words_in
+from data_tools.inspection.words import words_in
 from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.tables import output, print_whole
+from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 COUNTS = ("samples", "images", "found", "not_found", "asks_no_box", "boxes_in_answers")

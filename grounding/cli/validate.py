@@ -14,12 +14,13 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from data_tools.inspection.words import Words, say, words_in
+from data_tools.inspection.words import words_in
 from data_tools.stats import BUDGET
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.inspect import told_findings
 from grounding.cli.tables import output
+from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 if TYPE_CHECKING:

@@ -138,7 +138,7 @@ def test_ids_that_do_not_fit_are_refused_unless_missing_ones_are_allowed(
     assert "'s0'" in run(*call, status=2).output
     assert not (tmp_path / "out").exists()
     said = run(*call, "--allow-missing").output
-    assert "1 samples have no prediction" in said
+    assert "1 sample has no prediction; it counts" in said
     assert report(tmp_path / "out")["metrics"]["unparsable"]["by_reason"]["missing"] == 1
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from grounding.evaluation.report.words import say, words_in
+from grounding.evaluation.report.words import words_in
 from grounding.page.layout import thousands
+from grounding.page.words import say
 
 # Groups of measures and, of each, the key in the metrics and whether less is better; `words` has their names.
 HEADLINE: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...] = (
@@ -102,7 +103,7 @@ def warnings(report: Mapping[str, Any], lang: str = "en") -> list[str]:
     refused = metrics["refused_parts"]
     if refused["n"]:
         reasons = ", ".join(f"{reason} {thousands(n)}" for reason, n in refused["by_reason"].items())
-        said.append(note("refused", n=refused["n"], samples=refused["samples"], reasons=reasons))
+        said.append(note("refused", n=refused["samples"], parts=refused["n"], reasons=reasons))
     if 0 < metrics["n"] < 100:
         said.append(note("few", n=metrics["n"]))
     if not metrics["n"]:
