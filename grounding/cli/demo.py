@@ -232,8 +232,6 @@ class Demo:
             "--out",
             out,
             *ANSWERS,
-            "--gallery",
-            "200",
         ]
         if run != "before":
             base = self._report_folder("before", data) / "predictions.jsonl"
