@@ -276,10 +276,11 @@ def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any, merg
     for prompt, parting in zip(PROMPTS, partings, strict=True):
         if parting is not None:
             why = "a near tie, which rounding decides" if parting.near_tie(rounding) else "more than rounding explains"
+            gap, gap_after = parting.gaps
             lines.append(
-                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are "
-                "{:.2g} apart before and {:.2g} after; ".format(*parting.gaps)
-                + f"all moved by {parting.moved:.2g}, {parting.moved / parting.spread:.1%} of their spread."
+                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are {gap:.2g} apart "
+                f"before and {gap_after:.2g} after; all moved by {parting.moved:.2g}, "
+                f"{parting.moved / parting.spread:.1%} of their spread."
             )
     return "\n".join(lines)
 

@@ -130,8 +130,8 @@ def span(rate: Mapping[str, Any]) -> str:
     return "" if rate["ci95"] is None else f"{100 * rate['ci95'][0]:.1f}\u2013{100 * rate['ci95'][1]:.1f}"
 
 
-def counted(rates: Sequence[Mapping[str, Any]], figure: Callable[[int], str] = "{:,}".format) -> str:
-    """How much the rates of several runs are about, as their own reports have it: one number where all are alike."""
+def n_of(rates: Sequence[Mapping[str, Any]], figure: Callable[[int], str] = "{:,}".format) -> str:
+    """The n of several runs' rates, as their own reports have it: one number where all are alike."""
     numbers = [rate["n"] for rate in rates]
     return " → ".join(map(figure, numbers if len(set(numbers)) > 1 else numbers[:1]))
 

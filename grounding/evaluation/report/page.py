@@ -24,8 +24,8 @@ from grounding.evaluation.report.headline import (
     beside,
     between,
     chance,
-    counted,
     headline_rows,
+    n_of,
     percent,
     pick,
     signed,
@@ -113,7 +113,7 @@ def template(name: str) -> jinja2.Template:
         signed=signed,
         between=between,
         chance=chance,
-        counted=partial(counted, figure=thousands),
+        n_of=partial(n_of, figure=thousands),
     )
 
 
