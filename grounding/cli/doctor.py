@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 from grounding import __version__
-from grounding.cli.merge import free_memory
 from grounding.cli.plan import LABEL_TOKENS, TEXT_TOKENS, architecture_of
 from grounding.counted import counted
 from grounding.errors import GroundingError
+from grounding.models.memory import free_memory
 from grounding.settings import FinetuneSettings, read_settings
 
 PACKAGES = (
