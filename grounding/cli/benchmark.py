@@ -184,10 +184,12 @@ def _baseline(asked: Asked, options: Mapping[str, Any], gates: Sequence[Gate]) -
     run = read_run(options["baseline"], "baseline")
     check_same(run.samples, asked.dataset.samples, str(run.folder), str(asked.dataset.path))
     if run.protocol != options["protocol"]:
-        raise InputError(f"was measured by the protocol {run.protocol!r}.", where=str(run.folder))
+        fix = f"Measure with --protocol {run.protocol}, or the baseline anew."
+        raise InputError(f"was measured by the protocol {run.protocol!r}.", where=str(run.folder), fix=fix)
     for gate in gates:
         if gate.option == DROP and gate.data and gate.data not in run.report.get(ALSO, {}):
-            raise InputError(f"the set {gate.data!r} did not ride along with it.", where=str(run.folder))
+            fix = "Measure the baseline with it, by the same --also."
+            raise InputError(f"the set {gate.data!r} did not ride along with it.", where=str(run.folder), fix=fix)
     return run
 
 

@@ -75,7 +75,8 @@ def judge_all_drops(gates: Sequence[Gate], table: Mapping[str, Any]) -> list[Jud
     judged = []
     for gate in gates:
         if gate.data and gate.data not in table["also"]:
-            raise InputError(f"the set {gate.data!r} did not ride along with every run.", where=gate.option)
+            fix = "Measure the runs that lack it with the same --also."
+            raise InputError(f"the set {gate.data!r} did not ride along with every run.", where=gate.option, fix=fix)
         about = table["also"][gate.data] if gate.data else table
         judged += [judge_drop(gate, about, number) for number in range(len(about["runs"]) - 1)]
     return judged

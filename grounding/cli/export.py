@@ -169,7 +169,8 @@ def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
     """The same samples. Raises InputError where there is none."""
     first = next(samples, None)
     if first is None:
-        raise InputError("no sample can be said in this form", where=str(dataset.path))
+        fix = "docs/formats.md says what each form has room for."
+        raise InputError("no sample can be said in this form", where=str(dataset.path), fix=fix)
     yield first
     yield from samples
 

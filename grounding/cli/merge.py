@@ -176,7 +176,8 @@ def _recipe(
     told = settings or notes  # the run, else the adapter
     if told is not None and told.quantization not in (None, NOT_QUANTIZED):
         if quantization not in (None, told.quantization):
-            raise InputError(f"the adapter was trained with {told.quantization}.", where="--quantization")
+            problem = f"the adapter was trained with {told.quantization}."
+            raise InputError(problem, where="--quantization", fix="Leave it out.")
         quantization = told.quantization
     if base == "dequantised" and quantization is None:
         raise InputError(

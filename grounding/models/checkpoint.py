@@ -244,7 +244,7 @@ def _weight_map(folder: Path) -> dict[str, str] | None:
         return None
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise InputError("this index has no weight_map.", where=str(index))
+        raise InputError("this index has no weight_map.", where=str(index), fix="Copy or download this file again.")
     return weight_map
 
 
@@ -264,12 +264,13 @@ def weight_files(folder: Path) -> list[Path]:
             where=str(folder),
             fix="Weights in .bin files are not read, since they can run code; convert them to safetensors."
             if pickled
-            else None,
+            else "Name the folder that holds the weights.",
         )
     files = [folder / name for name in sorted(set(weight_map.values()))]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
-        raise InputError(f"{len(absent)} of {len(files)} weight files are missing: {_some(absent)}.", where=str(folder))
+        problem = f"{len(absent)} of {len(files)} weight files are missing: {_some(absent)}."
+        raise InputError(problem, where=str(folder), fix="Copy or download them into this folder.")
     return files
 
 
