@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from benchmarks import published_way
+from benchmarks.shared_prefix_training import MODEL, TOWER
 from benchmarks.timing import report, side_by_side
 from grounding.inference.decoding import Decoding, decode
 from grounding.inference.prefix import pad_prompts, prefill, row_cache
@@ -25,22 +26,7 @@ from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.positions import LANGUAGE, VISION
 from grounding.models.cogvlm.processor import Encoded
 
-ARCHITECTURE: dict[str, Any] = {
-    "vocab_size": 32000,
-    "hidden_size": 512,
-    "intermediate_size": 1408,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 8,
-    "rms_norm_eps": 1e-5,
-    "vision_config": {
-        "hidden_size": 256,
-        "intermediate_size": 1024,
-        "num_hidden_layers": 8,
-        "num_heads": 4,
-        "image_size": 224,
-        "patch_size": 14,
-    },
-}
+ARCHITECTURE: dict[str, Any] = {**MODEL, "vision_config": {**TOWER, "image_size": 224}}
 PROMPT_TOKENS, NEW_TOKENS = 32, 32
 PROMPTS = (1, 8, 16)
 IMAGES = 8

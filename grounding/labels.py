@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from grounding.counted import counted
 from grounding.samples import Sample
 from grounding.text import read_boxes, to_grid
 
@@ -25,7 +26,7 @@ def label_problems(sample: Sample, not_found: Mapping[str, str]) -> Iterator[str
             yield f"`boxes` is empty, but its label {sample.label!r} is none of the not-found sentences {not_found}"
         return
     if reading.not_found:
-        yield f"it has {len(sample.boxes)} boxes, but its label says that nothing was found"
+        yield f"it has {counted(len(sample.boxes), 'box', 'boxes')}, but its label says that nothing was found"
     elif reading.refusals:
         reasons = ", ".join(dict.fromkeys(refusal.reason for refusal in reading.refusals))
         yield f"its label {sample.label!r} cannot be read ({reasons})"

@@ -25,8 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "grounding.settings": {"grounding.closest", "grounding.errors"},
     "grounding.text": {"grounding.closest", "grounding.errors", "grounding.geometry"},
     # What holds between a sample and its label, for whoever trains on it or judges it.
-    "grounding.labels": {"grounding.samples", "grounding.text"},
-    "grounding.models": {"grounding.errors", "grounding.processes"},
+    "grounding.labels": {"grounding.counted", "grounding.samples", "grounding.text"},
+    "grounding.models": {"grounding.counted", "grounding.errors", "grounding.processes"},
     "grounding.pocket": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
     "grounding.tuning": {"grounding.errors", "grounding.models"},
     "grounding.training": {
@@ -42,7 +42,13 @@ ALLOWED: dict[str, set[str]] = {
         "grounding.progress",
         "grounding.tuning",
     },
-    "grounding.inference": {"grounding.errors", "grounding.samples", "grounding.text", "grounding.models"},
+    "grounding.inference": {
+        "grounding.counted",
+        "grounding.errors",
+        "grounding.samples",
+        "grounding.text",
+        "grounding.models",
+    },
     # One look for the pages of all rooms: it knows samples only to draw them.
     "grounding.page": {"grounding.errors", "grounding.samples"},
     "grounding.evaluation": {

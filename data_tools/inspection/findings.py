@@ -13,10 +13,10 @@ from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, remark, share
 from data_tools.inspection.table import DOUBLE, Ints, Table
-from data_tools.inspection.words import Words, say
 from data_tools.reasons import REASONS
 from data_tools.stats import BUDGET, NO_CLASS
 from data_tools.tiles import COUNTED_IN_TILES
+from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 TRAIN = "train"

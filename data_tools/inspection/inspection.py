@@ -19,12 +19,13 @@ from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import FAULTS, look_at_all
 from data_tools.inspection.remarks import plain, worst_first
 from data_tools.inspection.table import Table, make_table
-from data_tools.inspection.words import Words, words_in
+from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
 from data_tools.reasons import REASONS
 from grounding import __version__
 from grounding.errors import InputError
 from grounding.page.thumbnails import INSIDE, Thumbnails, add_thumbnail
+from grounding.page.words import Words
 from grounding.samples import Manifest
 
 PAIRS = 20  # pairs of images that look alike, as shown

@@ -57,22 +57,22 @@ def _splits(table: Table) -> dict[str, dict[str, Any]]:
 
 
 def _words(numbers: Sequence[int], words: Sequence[str]) -> dict[str, int]:
-    counted = Counter(numbers)
-    return {word: counted[number] for number, word in enumerate(words) if counted[number]}
+    counts = Counter(numbers)
+    return {word: counts[number] for number, word in enumerate(words) if counts[number]}
 
 
 def _classes(table: Table) -> dict[str, dict[str, Any]]:
     """For each class that boxes are of or that is asked for, by number of boxes, most first; counts are by split."""
     shape = (len(table.classes), len(table.splits))
 
-    def counted(category: NDArray[np.int64], split: NDArray[np.int64], mask: NDArray[np.bool_]) -> list[list[int]]:
+    def by_split(category: NDArray[np.int64], split: NDArray[np.int64], mask: NDArray[np.bool_]) -> list[list[int]]:
         flat = np.bincount(category[mask] * shape[1] + split[mask], minlength=shape[0] * shape[1])
         return flat.reshape(shape).tolist()
 
     own = table.category != NONE
-    found = counted(table.category, table.split, own & (table.count > 0))
-    not_found = counted(table.category, table.split, own & (table.count == 0))
-    boxes = counted(table.object_class, table.object_split, np.ones(len(table.object), dtype=bool))
+    found = by_split(table.category, table.split, own & (table.count > 0))
+    not_found = by_split(table.category, table.split, own & (table.count == 0))
+    boxes = by_split(table.object_class, table.object_split, np.ones(len(table.object), dtype=bool))
     order = np.argsort(table.object_class, kind="stable")
     edges = np.searchsorted(table.object_class[order], np.arange(shape[0] + 1))
     numbers: dict[str, dict[str, Any]] = {}

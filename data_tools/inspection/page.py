@@ -19,8 +19,9 @@ from data_tools.inspection.inspection import Inspection
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.plots import number_plot, shape_plot, size_plot, token_plot
 from data_tools.inspection.remarks import is_cut, share
-from data_tools.inspection.words import Words, say, words_in
+from data_tools.inspection.words import words_in
 from grounding.page import layout
+from grounding.page.words import Words, say
 
 CLASSES = 500  # rows of the table of classes; all of them are in the JSON
 

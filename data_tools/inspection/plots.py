@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
 from data_tools.inspection.measures import SMALL
-from data_tools.inspection.words import Words, say
 from grounding.page.plots import ACCENT, BAD, MUTED, SECOND, empty_plot, svg
+from grounding.page.words import Words, say
 
 
 def size_plot(spread: Mapping[str, Any], words: Words) -> Markup:

@@ -1,6 +1,6 @@
 """Samples -> COCO instances, and answers to them -> COCO results; the same samples get the same ids in both.
 
-COCO knows images, classes and all boxes of a class, so the samples that count are those that ask for them
+COCO knows images, classes and all boxes of a class, so the samples that it can say are those that ask for them
 (`phrase_to_boxes`): their class, or the phrase where they have none. What several samples say of one class in an image
 is put together, a box that two of them share once. Which classes were asked for is kept in LVIS's keys: those with no
 box stand in `neg_category_ids` of the image, and nothing else is said to be absent (https://cocodataset.org/#format-data,
@@ -43,7 +43,7 @@ class Ids(NamedTuple):
         return self.images[image_key(sample)], self.categories[class_of(sample)]
 
 
-def counted(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
+def sayable(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
     """The places of the samples that COCO can say, and how many others there are by task.
 
     Raises:
@@ -52,7 +52,7 @@ def counted(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
     places: list[int] = []
     others: Counter[str] = Counter()
     for place, sample in enumerate(samples):
-        if _counts(sample):
+        if _is_sayable(sample):
             places.append(place)
         else:
             others[sample.task] += 1
@@ -62,7 +62,7 @@ def counted(samples: Iterable[Sample]) -> tuple[list[int], dict[str, int]]:
     return places, dict(sorted(others.items()))
 
 
-def _counts(sample: Sample) -> bool:
+def _is_sayable(sample: Sample) -> bool:
     return sample.task == TASK and sample.boxes is not None and bool(sample.category or sample.phrase)
 
 
@@ -72,12 +72,12 @@ def class_of(sample: Sample) -> str:
 
 
 def classes_of(samples: Iterable[Sample]) -> frozenset[str]:
-    """The classes that samples which count ask for."""
-    return frozenset(class_of(sample) for sample in samples if _counts(sample))
+    """The classes that sayable samples ask for."""
+    return frozenset(class_of(sample) for sample in samples if _is_sayable(sample))
 
 
 def number(samples: Iterable[Sample], classes: Set[str] = frozenset()) -> Ids:
-    """The ids of the images and classes of samples that count.
+    """The ids of the images and classes of sayable samples.
 
     Classes are numbered from 1 by name, those of `classes` with them: files of one dataset agree where each is given
     the classes of all.
@@ -91,7 +91,7 @@ def number(samples: Iterable[Sample], classes: Set[str] = frozenset()) -> Ids:
 
 
 def write_instances(path: Path, samples: Iterable[Sample], classes: Set[str] = frozenset()) -> None:
-    """Writes the truth of samples that count as COCO instances: `ignore` boxes are crowds.
+    """Writes the truth of sayable samples as COCO instances: `ignore` boxes are crowds.
 
     Args:
         path: of the file, written under a temporary name first.
@@ -134,7 +134,7 @@ def write_results(
 
     Args:
         path: of the file, written under a temporary name first.
-        samples: those that count; gone through more than once.
+        samples: sayable ones; gone through more than once.
         answers: one for each sample; without boxes where it found none, or could not be read.
         classes: numbered too, as for `write_instances`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from grounding.evaluation.predictions import Prediction, open_aligned
 from grounding.processes import is_first
 from grounding.progress import Step
 from grounding.samples import Dataset, check_images, is_cogvlm_folder, open_dataset, read_dataset
+
+if TYPE_CHECKING:
+    from grounding.models.loading import LoadedModel
 
 MEASURED = ("test.jsonl", "val.jsonl")  # of a dataset folder, the first that holds something
 Given = Sequence[Prediction | None]
@@ -147,52 +150,74 @@ def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Step) -> 
     """Loads the model and lets it answer every set; with --with-base a second time without its adapter."""
     for asked in sets:
         check_images(asked.dataset, follow_links=options["follow_links"])  # before minutes of loading
-    from grounding.evaluation.predict import fingerprint_of, predict
-
     with bar("Loading the model", None):
         loaded = load(options)
-    settings = {name: options[name] for name in ARITHMETIC}
+    return [_answered(loaded, asked, options, bar) for asked in sets]
+
+
+def _answered(loaded: LoadedModel, asked: Asked, options: Mapping[str, Any], bar: Step) -> Answered:
+    """The answers to a set, and those of the untuned base: the model's own without its adapter, or those of a file."""
+    file = asked.out / "predictions.jsonl"
+    predictions = _answer(loaded, asked, file, options, bar, "Answering", adapter=options["adapter"])
+    base: Given | None = None
+    if options["with_base"]:
+        base_file = asked.out / "base_predictions.jsonl"
+        with loaded.model.disable_adapter():
+            base = _answer(loaded, asked, base_file, options, bar, "Answering without the adapter", adapter=None)
+    elif asked.base_predictions is not None:
+        base = asked.aligned(asked.base_predictions, allow_missing=options["allow_missing"])
+    return Answered(predictions, base, _about(loaded, file, options))
+
+
+def _answer(
+    loaded: LoadedModel,
+    asked: Asked,
+    file: Path,
+    options: Mapping[str, Any],
+    bar: Step,
+    title: str,
+    *,
+    adapter: Path | None,
+) -> Given:
+    """The model's answers to a set, into a file that an interrupted call with the same options goes on with."""
+    from grounding.evaluation.predict import fingerprint_of, predict
+
     max_new_tokens = answer_tokens(options)
     constrain = options["max_boxes"] if options["constrain"] else None
-    settings |= {"max_new_tokens": max_new_tokens, "constrain": constrain}
-
-    def run(asked: Asked, file: str, title: str, adapter: Path | None) -> Given:
-        fingerprint = fingerprint_of(
+    fingerprint = fingerprint_of(
+        asked.dataset,
+        files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
+        settings={
+            **{name: options[name] for name in ARITHMETIC},
+            "max_new_tokens": max_new_tokens,
+            "constrain": constrain,
+            "device": loaded.model.device.type,
+        },
+    )
+    named = f"{title}, {asked.name}" if asked.name else title
+    with bar(named, len(asked.dataset.samples)) as progress:
+        made = predict(
+            loaded.model,
+            loaded.processor,
             asked.dataset,
-            files={"model": loaded.folder, "adapter": adapter, "tokenizer": options["tokenizer"]},
-            settings={**settings, "device": loaded.model.device.type},
+            file,
+            fingerprint=fingerprint,
+            batch_size=options["batch_size"],
+            max_new_tokens=max_new_tokens,
+            constrain=constrain,
+            follow_links=options["follow_links"],
+            progress=progress,
         )
-        named = f"{title}, {asked.name}" if asked.name else title
-        with bar(named, len(asked.dataset.samples)) as progress:
-            made = predict(
-                loaded.model,
-                loaded.processor,
-                asked.dataset,
-                asked.out / file,
-                fingerprint=fingerprint,
-                batch_size=options["batch_size"],
-                max_new_tokens=max_new_tokens,
-                constrain=constrain,
-                follow_links=options["follow_links"],
-                progress=progress,
-            )
-        return list(made)
+    return list(made)
 
-    def answer(asked: Asked) -> Answered:
-        predictions = run(asked, "predictions.jsonl", "Answering", options["adapter"])
-        base: Given | None = None
-        if options["with_base"]:
-            with loaded.model.disable_adapter():
-                base = run(asked, "base_predictions.jsonl", "Answering without the adapter", None)
-        elif asked.base_predictions is not None:
-            base = asked.aligned(asked.base_predictions, allow_missing=options["allow_missing"])
-        return Answered(predictions, base, {**about, "predictions": str(asked.out / "predictions.jsonl")})
 
+def _about(loaded: LoadedModel, file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report says of the model and of how it answered."""
     model = loaded.model
-    about = {
+    return {
         "name": str(options["model"]),
         "adapter": None if options["adapter"] is None else str(options["adapter"]),
-        "predictions": "",
+        "predictions": str(file),
         "template": loaded.processor.template_version,
         "image_size": loaded.processor.image_size,
         "warnings": list(loaded.warnings),
@@ -201,8 +226,7 @@ def from_model(sets: Sequence[Asked], options: Mapping[str, Any], bar: Step) -> 
         "quantization": options["quantization"],
         "decoding": {
             "method": "greedy",
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": answer_tokens(options),
             "constrained": options["constrain"],
         },
     }
-    return [answer(asked) for asked in sets]

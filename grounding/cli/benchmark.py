@@ -23,7 +23,7 @@ from rich.markup import escape
 
 from grounding.cli.answers import Answered, Asked, all_sets, from_files, from_model
 from grounding.cli.benchmark_told import tell_report
-from grounding.cli.choice import Choice
+from grounding.cli.choice import Choice, dialect_option
 from grounding.cli.compare import judge_all_drops, tell
 from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, check_model, model_options
@@ -38,7 +38,7 @@ from grounding.evaluation.report.limits import MOST_PICTURED
 from grounding.processes import is_first, together
 from grounding.progress import Bars, Step
 from grounding.samples import LANGUAGES, Dataset, shared_images
-from grounding.text import COGVLM, DIALECTS, dialect_named
+from grounding.text import COGVLM, dialect_named
 
 NEED_MODEL = ("constrain", "with_base", *LOADING)
 
@@ -59,13 +59,7 @@ NEED_MODEL = ("constrain", "with_base", *LOADING)
 @click.option(
     "--protocol", type=Choice(list(PROTOCOLS)), default=DEFAULT.name, show_default=True, help="Rules of scoring."
 )
-@click.option(
-    "--dialect",
-    default=COGVLM.name,
-    show_default=True,
-    metavar="NAME",
-    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
-)
+@dialect_option
 @click.option("--with-base", is_flag=True, help="Answer without the adapter too, and show it as a baseline.")
 @click.option("--base-predictions", type=PATH, metavar="FILE.jsonl", help="The untuned model's answers, as a baseline.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Prompts at once.")
@@ -190,10 +184,12 @@ def _baseline(asked: Asked, options: Mapping[str, Any], gates: Sequence[Gate]) -
     run = read_run(options["baseline"], "baseline")
     check_same(run.samples, asked.dataset.samples, str(run.folder), str(asked.dataset.path))
     if run.protocol != options["protocol"]:
-        raise InputError(f"was measured by the protocol {run.protocol!r}.", where=str(run.folder))
+        fix = f"Measure with --protocol {run.protocol}, or the baseline anew."
+        raise InputError(f"was measured by the protocol {run.protocol!r}.", where=str(run.folder), fix=fix)
     for gate in gates:
         if gate.option == DROP and gate.data and gate.data not in run.report.get(ALSO, {}):
-            raise InputError(f"the set {gate.data!r} did not ride along with it.", where=str(run.folder))
+            fix = "Measure the baseline with it, by the same --also."
+            raise InputError(f"the set {gate.data!r} did not ride along with it.", where=str(run.folder), fix=fix)
     return run
 
 

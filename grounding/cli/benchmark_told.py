@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from grounding.cli.tables import print_whole
+from grounding.counted import counted
 from grounding.evaluation.report.headline import BASELINE_NAMES, beside, headline_rows, percent, span, warnings
 
 NOT_SHOWN = {BASELINE_NAMES["always_not_found"]}  # plain to see, and the terminal is narrow
@@ -28,7 +29,7 @@ def tell_report(console: Console, report: Mapping[str, Any], out: Path, name: st
     """
     metrics = report["metrics"]
     heading = f"{name} (--also)" if name else str(report["data"]["name"])
-    console.print(f"[bold]{escape(heading)}[/]: {metrics['n']:,} samples", highlight=False)
+    console.print(f"[bold]{escape(heading)}[/]: {counted(metrics['n'], 'sample')}", highlight=False)
     for warning in warnings(report):
         console.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
     if metrics["n"]:
@@ -40,8 +41,9 @@ def tell_report(console: Console, report: Mapping[str, Any], out: Path, name: st
         console.print(f"Unparsable: {', '.join(f'{reason} {n:,}' for reason, n in reasons.items())}", highlight=False)
     for task, entry in report["other_tasks"].items():
         console.print(f"{task}: exact match {percent(entry['exact_match'])} % of {entry['n']:,}", highlight=False)
-    if report["pictures"]["missing"]:
-        console.print(f"{len(report['pictures']['missing']):,} pictures of the gallery are not here.", highlight=False)
+    if missing := len(report["pictures"]["missing"]):
+        pictures = counted(missing, "picture of the gallery is", "pictures of the gallery are")
+        console.print(f"{pictures} not here.", highlight=False)
     console.print(f"Report: {escape(str(out / 'report.html'))}\n", highlight=False, soft_wrap=True)
 
 

@@ -5,6 +5,7 @@ grounding check models/cogvlm-grounding-generalist-hf
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,12 +64,13 @@ def _config_lines(config: CogVLMConfig) -> Iterator[str]:
     from grounding.models.cogvlm import CogVLMConfig
 
     shapes = expected_tensors(config)
-    count = sum(_product(shape) for name, shape in shapes.items() if not name.endswith(".inv_freq"))
+    count = sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(".inv_freq"))
     vision = config.vision
     yield (
-        f"Config: {count:,} parameters; {config.num_hidden_layers} decoder layers of width {config.hidden_size}, "
-        f"{vision.num_hidden_layers} tower layers of width {vision.hidden_size}; images of {vision.image_size} pixels "
-        f"in {vision.patch_count} patches; template {config.template_version!r}"
+        f"Config: {count:,} parameters; {counted(config.num_hidden_layers, 'decoder layer')} of width "
+        f"{config.hidden_size}, {counted(vision.num_hidden_layers, 'tower layer')} of width {vision.hidden_size}; "
+        f"images of {vision.image_size} pixels in {counted(vision.patch_count, 'patch', 'patches')}; "
+        f"template {config.template_version!r}"
     )
     published = CogVLMConfig(rms_norm_eps=1e-5)
     theirs, ours = published.to_dict() | {"architectures": None}, config.to_dict() | {"architectures": None}
@@ -91,23 +93,15 @@ def _plain(key: str) -> bool:
     }
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for side in shape:
-        count *= side
-    return count
-
-
 def _tensor_line(tensors: TensorComparison) -> str:
     files = counted(len(tensors.files), "file")
     if not tensors.found:
-        return f"Tensors: none could be read of {tensors.expected} in the architecture, in {files}"
-    dtypes = ", ".join(f"{number} {name}" for name, number in sorted(tensors.dtypes.items()))
-    rope = (
-        f"{tensors.frequencies} inv_freq buffers" if tensors.frequencies else "no inv_freq buffers (they may be absent)"
-    )
+        return f"Tensors: none could be read of {tensors.expected:,} in the architecture, in {files}"
+    dtypes = ", ".join(f"{number:,} {name}" for name, number in sorted(tensors.dtypes.items()))
+    buffers = counted(tensors.frequencies, "inv_freq buffer")
+    rope = buffers if tensors.frequencies else "no inv_freq buffers (they may be absent)"
     return (
-        f"Tensors: {tensors.found} found, {tensors.expected} in the architecture, {rope}; {dtypes}; "
+        f"Tensors: {tensors.found:,} found, {tensors.expected:,} in the architecture, {rope}; {dtypes}; "
         f"{_size(tensors.size)} in {files}"
     )
 

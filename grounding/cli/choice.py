@@ -1,4 +1,4 @@
-"""An option that takes one of a few words, and says which of them was meant by another. Knows no command."""
+"""Options that take one of a few words, and say which of them was meant by another. Knows no command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from grounding.closest import did_you_mean
+from grounding.text import COGVLM, DIALECTS
 
 
 class Choice(click.Choice[str]):
@@ -14,3 +15,13 @@ class Choice(click.Choice[str]):
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         return f"{super().get_invalid_choice_message(value, ctx)} {did_you_mean(str(value), self.choices)}".rstrip()
+
+
+# No `Choice`, since a dialect may have settings behind its name; `dialect_named` reads both.
+dialect_option = click.option(
+    "--dialect",
+    default=COGVLM.name,
+    show_default=True,
+    metavar="NAME",
+    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)} (qwen2.5-vl:max_pixels=N where it was set).",
+)

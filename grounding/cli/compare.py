@@ -20,6 +20,7 @@ from rich.table import Table
 from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
 from grounding.cli.tables import output, print_whole
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import SURE, verdict
@@ -74,7 +75,8 @@ def judge_all_drops(gates: Sequence[Gate], table: Mapping[str, Any]) -> list[Jud
     judged = []
     for gate in gates:
         if gate.data and gate.data not in table["also"]:
-            raise InputError(f"the set {gate.data!r} did not ride along with every run.", where=gate.option)
+            fix = "Measure the runs that lack it with the same --also."
+            raise InputError(f"the set {gate.data!r} did not ride along with every run.", where=gate.option, fix=fix)
         about = table["also"][gate.data] if gate.data else table
         judged += [judge_drop(gate, about, number) for number in range(len(about["runs"]) - 1)]
     return judged
@@ -92,7 +94,7 @@ def tell(console: Console, table: Mapping[str, Any], out: Path) -> None:
         for note in part["notes"]:
             console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
         for number in range(1, len(part["runs"]) if part["headline"] else 0):
-            title = f"{name or part['data'].get('name', '')}: {part['n']:,} samples"
+            title = f"{name or part['data'].get('name', '')}: {counted(part['n'], 'sample')}"
             print_whole(console, _table(part, number, escape(title)))
     if table["headline"]:
         told = f"Colours and p: exact tests after Holm's correction, p < {SURE}. Intervals without a p decide nothing."

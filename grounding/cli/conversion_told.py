@@ -143,18 +143,21 @@ def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[st
         elif options.caps != Caps():
             yield from _changed_share(split, numbers, options)
         elif numbers["not_found_drawn"] < numbers["not_found_wanted"]:
+            drawn = counted(numbers["not_found_drawn"], "not-found sample")
             yield (
-                f"{split} has {numbers['not_found_drawn']} not-found samples, not the {numbers['not_found_wanted']} "
+                f"{split} has {drawn}, not the {numbers['not_found_wanted']} "
                 "asked for: no more classes are known to be absent from its images."
             )
         for task, wanted in numbers.get("tasks_wanted", {}).items():
             if (possible := numbers["tasks_possible"][task]) < wanted:
-                yield f"{split} allows {possible} samples of {task}, not the {wanted} of its share."
+                yield f"{split} allows {counted(possible, 'sample')} of {task}, not the {wanted} of its share."
         if shaped and (ready := numbers.get("ready", 0)):
-            yield f"{split} has {ready} samples as the source holds them: --tasks, shares and caps do not touch them."
+            held, them = counted(ready, "sample"), "it" if ready == 1 else "them"
+            yield f"{split} has {held} as the source holds {them}: --tasks, shares and caps do not touch {them}."
         over = numbers["label_tokens"]["over_budget"]
         if over:
-            yield f"{split} has {over} labels of more than {BUDGET} tokens: raise finetune's token budget for them."
+            labels, them = counted(over, "label"), "it" if over == 1 else "them"
+            yield f"{split} has {labels} of more than {BUDGET} tokens: raise finetune's token budget for {them}."
     chose_splits = options.group_by is not None or options.ratios != line.Options().ratios
     if chose_splits and any(choice.startswith("official") for choice in conversion.taken.values()):
         yield "official lists decide the splits: --split and --group-by have no say over the images that they name."
@@ -171,8 +174,9 @@ def _changed_share(split: str, numbers: Mapping[str, Any], options: line.Options
     found, absent = numbers["found"], numbers["not_found"]
     if abs(absent - options.negatives * found) >= 1:
         yield (
-            f"{split} has {absent:,} not-found samples beside {found:,} found ones, not {options.negatives:g} to one, "
-            "as --negatives asks: the caps (--max-per-class, --max-per-image, --balance) changed the share."
+            f"{split} has {counted(absent, 'not-found sample')} beside {counted(found, 'found one')}, not "
+            f"{options.negatives:g} to one, as --negatives asks: the caps (--max-per-class, --max-per-image, "
+            "--balance) changed the share."
         )
 
 

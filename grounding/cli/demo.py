@@ -232,8 +232,6 @@ class Demo:
             "--out",
             out,
             *ANSWERS,
-            "--gallery",
-            "200",
         ]
         if run != "before":
             base = self._report_folder("before", data) / "predictions.jsonl"
@@ -366,7 +364,8 @@ def _weights_digest() -> str:
     """
     file = checkpoint_folder() / "model.safetensors"
     if not file.is_file():
-        raise InputError("pocket's weights are not here; this installation is not whole.", where=str(file))
+        problem = "pocket's weights are not here; this installation is not whole."
+        raise InputError(problem, where=str(file), fix="Install the package again.")
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

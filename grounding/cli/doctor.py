@@ -15,9 +15,10 @@ from typing import Any
 import click
 
 from grounding import __version__
-from grounding.cli.merge import free_memory
 from grounding.cli.plan import LABEL_TOKENS, TEXT_TOKENS, architecture_of
+from grounding.counted import counted
 from grounding.errors import GroundingError
+from grounding.models.memory import free_memory
 from grounding.settings import FinetuneSettings, read_settings
 
 PACKAGES = (
@@ -49,7 +50,7 @@ def command(configs: Path) -> None:
     click.echo(f"grounding {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     click.echo("Packages: " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     cpu = torch.device("cpu")
-    click.echo(f"CPU: {os.cpu_count()} cores, {free_memory(cpu) / GIB:.1f} GiB of memory free")
+    click.echo(f"CPU: {counted(os.cpu_count() or 1, 'core')}, {free_memory(cpu) / GIB:.1f} GiB of memory free")
     cards = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     for line in _cards(cards):
         click.echo(line)

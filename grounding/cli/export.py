@@ -23,13 +23,14 @@ from data_tools.splits import SPLITS
 from data_tools.writers import STYLES, Style, coco, writable
 from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
-from grounding.cli.choice import Choice
+from grounding.cli.choice import Choice, dialect_option
 from grounding.cli.model_options import PATH
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.parse import STATUSES, Answers, judge_all
 from grounding.evaluation.predictions import open_aligned
 from grounding.samples import Dataset, Sample, open_dataset, pick
-from grounding.text import COGVLM, DIALECTS, Dialect, dialect_named
+from grounding.text import Dialect, dialect_named
 
 INSTANCES, RESULTS = "coco-instances", "coco-results"
 SURE = 1.0  # the score of a box that comes without one
@@ -42,13 +43,7 @@ SURE = 1.0  # the score of a box that comes without one
 )
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write; of several, their folder.")
 @click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")
-@click.option(
-    "--dialect",
-    default=COGVLM.name,
-    show_default=True,
-    metavar="NAME",
-    help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)}.",
-)
+@dialect_option
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction give no box.")
 @click.option("--embed-images", is_flag=True, help="parquet: the image files too, in a column `picture`.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
@@ -120,11 +115,12 @@ def _classes_beside(dataset: Path) -> frozenset[str]:
 
 def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
     """A file for each split, with the classes of all of them and `classes`."""
-    counted = {out: _counted(split.samples) for out, split in splits.items()}
-    every = classes.union(*(coco.classes_of(samples) for samples in counted.values()))
-    for out, samples in counted.items():
+    chosen = {out: pick(split.samples, _sayable(split.samples)) for out, split in splits.items()}
+    every = classes.union(*(coco.classes_of(samples) for samples in chosen.values()))
+    for out, samples in chosen.items():
         coco.write_instances(out, samples, every)
-        click.echo(f"{out}: the truth of {len(samples):,} samples, {len(every):,} classes")
+        held = f"{counted(len(samples), 'sample')}, {counted(len(every), 'class', 'classes')}"
+        click.echo(f"{out}: the truth of {held}")
 
 
 def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:
@@ -161,45 +157,48 @@ def _export_samples(dataset: Dataset, out: Path, style: Style) -> None:
     findings: list[Finding] = []
     style.write(out, _some(writable(dataset.samples, style, findings), dataset))
     left = len(dataset.samples) - len(findings)
-    click.echo(f"{out}: {left:,} samples; image paths start from {dataset.image_root.resolve()}")
+    click.echo(f"{out}: {counted(left, 'sample')}; image paths start from {dataset.image_root.resolve()}")
     tally = Tally.of(findings)
     for reason, count in tally.counts.items():
         first = tally.examples[reason][0]
-        click.echo(f"refused: {count:,} samples, {REASONS[reason].meaning}; e.g. {first.place}: {first.found}")
+        told = f"{counted(count, 'sample')}, {REASONS[reason].meaning}"
+        click.echo(f"refused: {told}; e.g. {first.place}: {first.found}")
 
 
 def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
     """The same samples. Raises InputError where there is none."""
     first = next(samples, None)
     if first is None:
-        raise InputError("no sample can be said in this form", where=str(dataset.path))
+        fix = "docs/formats.md says what each form has room for."
+        raise InputError("no sample can be said in this form", where=str(dataset.path), fix=fix)
     yield first
     yield from samples
 
 
 def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool) -> None:
     predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
-    places, _ = coco.counted(dataset.samples)
-    samples = _counted(dataset.samples)
+    places = _sayable(dataset.samples)
+    samples = pick(dataset.samples, places)
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
     classes = _classes_beside(dataset.path)
     written = coco.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
-    click.echo(f"{out}: {written:,} boxes from {len(samples):,} answers")
+    click.echo(f"{out}: {counted(written, 'box', 'boxes')} from {counted(len(samples), 'answer')}")
     for status, count in _without_boxes(answers).items():
-        click.echo(f"no box: {count:,} answers, {status}")
+        click.echo(f"no box: {counted(count, 'answer')}, {status}")
     unscored = int(np.isnan(answers.scores).sum())
     if unscored:
-        unfit = f"; in {answers.unfit:,} answers there is not one for each box" if answers.unfit else ""
-        click.echo(f"score {SURE}: {unscored:,} boxes come without one{unfit}")
+        unfit = f"; in {counted(answers.unfit, 'answer')} there is not one for each box" if answers.unfit else ""
+        come = counted(unscored, "box comes", "boxes come")
+        click.echo(f"score {SURE}: {come} without one{unfit}")
 
 
-def _counted(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples that COCO can say; what is left out is told."""
-    places, others = coco.counted(samples)
+def _sayable(samples: Sequence[Sample]) -> list[int]:
+    """The places of the samples that COCO can say; what is left out is told."""
+    places, others = coco.sayable(samples)
     for task, count in others.items():
-        click.echo(f"left out: {count:,} samples of {task}, which COCO has no word for")
-    return pick(samples, places)
+        click.echo(f"left out: {counted(count, 'sample')} of {task}, which COCO has no word for")
+    return places
 
 
 def _without_boxes(answers: Answers) -> Mapping[str, int]:

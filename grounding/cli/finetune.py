@@ -94,7 +94,8 @@ def _check_places(settings: FinetuneSettings) -> None:
     data = [*settings.data.train, *([settings.data.val] if settings.data.val else [])]
     for path in dict.fromkeys(source.path for source in data):
         if not Path(path).exists():
-            missing.append(InputError("there is no such file or folder of data.", where=path))
+            fix = "`grounding convert` makes such from annotations."
+            missing.append(InputError("there is no such file or folder of data.", where=path, fix=fix))
     if missing:
         raise ManyErrors("Not all that the settings name is there", missing)
 

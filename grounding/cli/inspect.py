@@ -17,11 +17,12 @@ from rich.table import Table
 
 from data_tools.inspection.measures import SMALL
 from data_tools.inspection.remarks import is_cut
-from data_tools.inspection.words import Words, say, words_in
+from data_tools.inspection.words import words_in
 from data_tools.writers.folder import PAGE
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.tables import output, print_whole
+from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 COUNTS = ("samples", "images", "found", "not_found", "asks_no_box", "boxes_in_answers")
@@ -90,7 +91,8 @@ def command(
 def tell(console: Console, report: Mapping[str, Any], words: Words) -> None:
     """The report in the terminal."""
     about, terminal = report["dataset"], words["terminal"]
-    lead = say(words, "terminal", "lead", **{**about, "objects": about["boxes"]})
+    amounts = {"samples": about["samples"], "images": about["images"], "objects": about["boxes"]}
+    lead = say(words, "terminal", "lead", **told_amounts(words, amounts))
     console.print(f"[bold]{escape(about['path'])}[/]: {lead}", highlight=False)
     print_whole(console, _splits(report["splits"], words))
     print_whole(console, _classes(report["classes"], list(report["splits"]), words))
@@ -114,6 +116,11 @@ def tell(console: Console, report: Mapping[str, Any], words: Words) -> None:
         console.print(f"  {words['unread']}")
 
 
+def told_amounts(words: Words, amounts: Mapping[str, int]) -> dict[str, str]:
+    """Each number with what it is a number of."""
+    return {thing: say(words, "amounts", thing, n=n) for thing, n in amounts.items()}
+
+
 def told_findings(findings: Sequence[Mapping[str, Any]], words: Words) -> Iterator[str]:
     """A line for each finding, and its examples."""
     for finding in findings:
@@ -128,12 +135,12 @@ def told_findings(findings: Sequence[Mapping[str, Any]], words: Words) -> Iterat
 def _splits(splits: Mapping[str, Mapping[str, Any]], words: Words) -> Table:
     columns = words["columns"]
     table = Table(columns["split"], title=words["terminal"]["splits"], title_justify="left")
-    counted = {**{key: key for key in COUNTS}, "objects": "boxes"}
-    for key in (*counted, "tokens", "longest", "ceiling"):
+    keys = {**{key: key for key in COUNTS}, "objects": "boxes"}
+    for key in (*keys, "tokens", "longest", "ceiling"):
         table.add_column(columns[key], justify="right")
     for name, numbers in splits.items():
         tokens = numbers["label_tokens"]
-        counts = [f"{numbers[key]:,}" for key in counted.values()]
+        counts = [f"{numbers[key]:,}" for key in keys.values()]
         figures = (f"{tokens['mean']:.0f}", f"{tokens['max']:,}", _figure(numbers["grid_ceiling"], 4))
         table.add_row(escape(name), *counts, *figures)
     table.caption, table.caption_justify = words["terminal"]["splits_about"], "left"

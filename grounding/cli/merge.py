@@ -16,6 +16,7 @@ from grounding.cli.choice import Choice
 from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
+from grounding.models.memory import free_memory
 from grounding.models.presence import check_presence
 from grounding.progress import Bars
 from grounding.samples import atomic_path, share_files
@@ -78,9 +79,9 @@ def command(
     path = model or _base_of(adapter, settings)
     check_presence(path, tokenizer=tokenizer)
 
-    from grounding.models.loading import default_device
+    from grounding.models.loading import usable_device
 
-    place = default_device() if device is None else _device(device)
+    place = usable_device(device)
     pinned = settings.revision if settings and not model else None
     recipe, config, words = _recipe(adapter, settings, path, pinned, tokenizer, base, quantization)
     _say(recipe)
@@ -175,7 +176,8 @@ def _recipe(
     told = settings or notes  # the run, else the adapter
     if told is not None and told.quantization not in (None, NOT_QUANTIZED):
         if quantization not in (None, told.quantization):
-            raise InputError(f"the adapter was trained with {told.quantization}.", where="--quantization")
+            problem = f"the adapter was trained with {told.quantization}."
+            raise InputError(problem, where="--quantization", fix="Leave it out.")
         quantization = told.quantization
     if base == "dequantised" and quantization is None:
         raise InputError(
@@ -236,15 +238,6 @@ def _bytes(size: str) -> int:
     return max(int(float(match[1]) * units[match[2].upper()]), 1)
 
 
-def _device(name: str) -> Any:
-    import torch
-
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"{name!r} is no device.", where="--device", fix="Write cpu, cuda or cuda:1.") from error
-
-
 def _check_room(base: Path, out: Path) -> None:
     """Refuse at once what would fail on a full disk after minutes."""
     needed = sum(file.stat().st_size for file in base.glob("*.safetensors"))
@@ -252,7 +245,8 @@ def _check_room(base: Path, out: Path) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise RunError(
-            f"{out}: the checkpoint needs {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free there."
+            f"{out}: the checkpoint needs {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free there. Free "
+            "some, or name a folder on another disk."
         )
 
 
@@ -276,10 +270,11 @@ def _compare_answers(recipe: Recipe, folder: Path, words: Path, place: Any, merg
     for prompt, parting in zip(PROMPTS, partings, strict=True):
         if parting is not None:
             why = "a near tie, which rounding decides" if parting.near_tie(rounding) else "more than rounding explains"
+            gap, gap_after = parting.gaps
             lines.append(
-                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are "
-                "{:.2g} apart before and {:.2g} after; ".format(*parting.gaps)
-                + f"all moved by {parting.moved:.2g}, {parting.moved / parting.spread:.1%} of their spread."
+                f"  {prompt!r} parts at token {parting.token + 1}: {why}. The two best logits are {gap:.2g} apart "
+                f"before and {gap_after:.2g} after; all moved by {parting.moved:.2g}, "
+                f"{parting.moved / parting.spread:.1%} of their spread."
             )
     return "\n".join(lines)
 
@@ -300,14 +295,3 @@ def _answers(folder: Path, words: Path, place: Any, recipe: Recipe | None) -> li
     loaded = load_model(folder, device=place, tokenizer=words, **options)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     return answer_greedily(loaded.model.eval(), loaded.processor, noise, PROMPTS, ANSWER_TOKENS)
-
-
-def free_memory(place: Any) -> int:
-    """Bytes that can be taken on a device: of the GPU, or of the machine (/proc/meminfo; unknown counts as none)."""
-    if place.type == "cuda":
-        import torch
-
-        return int(torch.cuda.mem_get_info(place)[0])
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text().splitlines() if meminfo.is_file() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)

@@ -267,6 +267,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
     on = settings.training.gradient_checkpointing
     model, looks = settings.model, settings.evaluation
     stored = f"{model.quantization}{' with the tower' if model.quantize_tower else ''}, else {model.dtype}"
+    asked = counted(looks.batch, "prompt")
     what = "adapter" if settings.tuning.method == "lora" else "trained weights"
     rows = [
         ("frozen weights", plan.weights, stored if model.quantization != "none" else model.dtype),
@@ -279,11 +280,7 @@ def _table(plan: Plan, settings: FinetuneSettings, processes: int, strategy: Str
         ("a matrix unpacked", plan.dequantised, "the largest quantised one"),
         *([("layers gathered", plan.gathered, "whole, at work and on their way")] if plan.gathered else []),
         ("most in training", plan.training, ""),
-        (
-            "cache",
-            plan.cache,
-            f"answering {counted(looks.batch, 'prompt')}, {looks.max_new_tokens} new tokens",
-        ),
+        ("cache", plan.cache, f"answering {asked}, {counted(looks.max_new_tokens, 'new token')}"),
         ("most in evaluation", plan.evaluating, f"with {_gib(plan.answering)} for the prompts' first pass"),
         ("in all", plan.peak, f"the larger, {SLACK:.0%} more and {_gib(CONTEXT)} for CUDA (both estimated)"),
     ]
@@ -319,8 +316,8 @@ def _tokens_and_steps(settings: FinetuneSettings, data: Data, plan: Plan, proces
         )
     if processes > 1:
         fewest, most = training.effective_batch // processes, math.ceil(training.effective_batch / processes)
-        share = str(most) if fewest == most else f"{fewest} or {most}"
-        lines.append(f"Each of {processes} processes takes {share} prompts of a step, {training.micro_batch} at once.")
+        share = counted(most, "prompt") if fewest == most else f"{fewest} or {most} prompts"
+        lines.append(f"Each of {processes} processes takes {share} of a step, {training.micro_batch} at once.")
     return lines
 
 

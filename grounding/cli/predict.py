@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from grounding.cli.choice import Choice
 from grounding.cli.model_options import PATH, answer_tokens, check_model, load, model_options
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
 from grounding.progress import Bars
@@ -145,10 +146,10 @@ def _pictures(image: Path) -> list[Path]:
     found = [path for path in files if path.suffix.lower() in PICTURES and not path.stem.endswith(DRAWN)]
     if not found:
         raise InputError(f"no picture is in this folder; looked for {', '.join(PICTURES)}.", where=str(image))
-    if len(found) < len(files):
-        click.echo(
-            f"{image}: {len(files) - len(found)} of {len(files)} files are no pictures, by their names.", err=True
-        )
+    others = len(files) - len(found)
+    if others:
+        are = "is no picture, by its name" if others == 1 else "are no pictures, by their names"
+        click.echo(f"{image}: {others} of {counted(len(files), 'file')} {are}.", err=True)
     return found
 
 
@@ -328,7 +329,7 @@ def _lines_of(row: Mapping[str, Any], before: int) -> Iterator[str]:
         "unparsable": f"{asked}: the answer cannot be read: {REASONS.get(row['reason'], '')} ({row['reason']}).",
         "cut_off": f"{asked}: the answer was cut off before one complete box, by --max-boxes, --max-new-tokens or the "
         "positions of the model.",
-        "boxes": f"{len(row['boxes_px'])} {'box' if len(row['boxes_px']) == 1 else 'boxes'} for {asked}",
+        "boxes": f"{counted(len(row['boxes_px']), 'box', 'boxes')} for {asked}",
     }[row["status"]]
     yield f"{row['image']} ({width} x {height}): {said}"
     for index, (x0, y0, x1, y1) in enumerate(row["boxes_px"]):

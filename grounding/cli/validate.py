@@ -14,12 +14,13 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from data_tools.inspection.words import Words, say, words_in
+from data_tools.inspection.words import words_in
 from data_tools.stats import BUDGET
 from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
-from grounding.cli.inspect import told_findings
+from grounding.cli.inspect import told_amounts, told_findings
 from grounding.cli.tables import output
+from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def _tell(
 ) -> None:
     told = words["validate"]
     by = say(words, "validate", "measured", model=model) if model else told["estimated"]
-    lead = say(words, "validate", "lead", **{**found, "longest": found["longest"]["label"], "by": by})
+    amounts = {"samples": found["samples"], "images": found["images"], "tokens": found["longest"]["label"]}
+    lead = say(words, "validate", "lead", **told_amounts(words, amounts), by=by)
     console.print(f"[bold]{escape(str(dataset))}[/]: {escape(lead)}", highlight=False)
     for line in told_findings(found["findings"], words):
         console.print(line, highlight=False)

@@ -16,6 +16,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.evaluation.predictions import Prediction, decode_line, encode_line, write_predictions
 from grounding.inference.budget import MAX_NEW_TOKENS
@@ -90,7 +91,7 @@ def predict(
     except OSError as error:
         raise RunError(
             f"{out_path}: the predictions could not be written ({error.strerror or error}). "
-            f"{len(predictions)} answers are kept; the same command goes on with them."
+            f"{counted(len(predictions), 'answer is', 'answers are')} kept; the same command goes on from there."
         ) from error
     return everything
 
@@ -117,8 +118,9 @@ def check_history(processor: CogVLMProcessor, dataset: Dataset) -> None:
     with_history = [sample.id for sample in dataset.samples if sample.history]
     if with_history and not processor.supports_history:
         raise InputError(
-            f"{len(with_history)} samples have earlier turns (the first is {with_history[0]!r}), and the prompt "
-            f"template {processor.template_version!r} of this checkpoint has no place for them.",
+            f"{counted(len(with_history), 'sample has', 'samples have')} earlier turns (the first is "
+            f"{with_history[0]!r}), and the prompt template {processor.template_version!r} of this checkpoint has no "
+            "place for them.",
             where=str(dataset.path),
             fix="Use a checkpoint with the template 'chat', or data without history.",
         )

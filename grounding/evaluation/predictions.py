@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from grounding.counted import counted
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Lines, Sample, atomic_path, ids_of
 from grounding.samples.decoding import decode, read_places
@@ -147,7 +148,7 @@ def _order(answered: Sequence[str], asked: Sequence[str], *, where: str, allow_m
 
 
 def _ids(names: Sequence[str]) -> str:
-    return f"{len(names)} id" + ("s" if len(names) != 1 else "")
+    return counted(len(names), "id")
 
 
 def _names(names: Sequence[str]) -> str:

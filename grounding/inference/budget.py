@@ -14,6 +14,14 @@ def token_limit(boxes: int) -> int:
     return TOKENS_PER_BOX * boxes + WORDS
 
 
+MAX_NEW_TOKENS = token_limit(BOXES)  # 1024, as long as the longest label that is trained by default
+
+
+def tokens_for(max_new_tokens: int | None, max_boxes: int) -> int:
+    """The budget that is named, else the one that follows from the boxes an answer may have."""
+    return token_limit(max_boxes) if max_new_tokens is None else max_new_tokens
+
+
 def room_behind(prompt: int, max_new_tokens: int, max_positions: int) -> int:
     """The tokens that an answer may have: its budget, but no more than the positions that the prompt leaves it.
 
@@ -30,11 +38,3 @@ def room_behind(prompt: int, max_new_tokens: int, max_positions: int) -> int:
             fix="Shorten the prompt and its earlier turns, or take a checkpoint with more positions.",
         )
     return min(max_new_tokens, max_positions - prompt)
-
-
-MAX_NEW_TOKENS = token_limit(BOXES)  # 1024, as long as the longest label that is trained by default
-
-
-def tokens_for(max_new_tokens: int | None, max_boxes: int) -> int:
-    """The budget that is named, else the one that follows from the boxes an answer may have."""
-    return token_limit(max_boxes) if max_new_tokens is None else max_new_tokens

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerFast
 
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.inference.scores import UNFINISHED
 from grounding.text.automaton import Automaton, State
@@ -129,7 +130,8 @@ class TokenTexts:
         needed = automaton.shortest(automaton.start) + 1
         if tokens < needed:
             raise InputError(
-                f"{tokens} new tokens are too few for a constrained answer; the shortest may take {needed}.",
+                f"{counted(tokens, 'new token is', 'new tokens are')} too few for a constrained answer; the shortest "
+                f"may take {needed}.",
                 fix="Raise --max-new-tokens.",
             )
 

@@ -30,7 +30,9 @@ def check_adapter(model: nn.Module, folder: Path) -> None:
     kind = str(read_json(settings_file).get("peft_type"))
     if kind in PREFIX_KINDS:
         raise InputError(
-            f"adapters of kind {kind} are not supported: they shift the image's positions.", where=str(settings_file)
+            f"adapters of kind {kind} are not supported: they shift the image's positions.",
+            where=str(settings_file),
+            fix="Use one of another kind, such as LoRA.",
         )
     try:
         with safe_open(weights_file, framework="pt") as tensors:
@@ -39,9 +41,10 @@ def check_adapter(model: nn.Module, folder: Path) -> None:
                 for name in tensors.keys()  # noqa: SIM118 - the reader is no mapping
             }
     except (SafetensorError, OSError) as error:
-        raise InputError(f"these weights cannot be read ({error}).", where=str(weights_file)) from error
+        problem = f"these weights cannot be read ({error})."
+        raise InputError(problem, where=str(weights_file), fix="Copy or save the adapter again.") from error
     if not shapes:
-        raise InputError("this adapter holds no tensors.", where=str(weights_file))
+        raise InputError("this adapter holds no tensors.", where=str(weights_file), fix="Save it again.")
     modules = dict(model.named_modules())
     wrong = [why for name, shape in shapes.items() if (why := _misfit(name, shape, modules))]
     if wrong:

@@ -26,12 +26,14 @@ _NUMBERS = 256  # of each tensor's first row: any training of a matrix changes s
 
 @dataclass(frozen=True)
 class AdapterNotes:
-    """Attributes:
-    image_size: side in pixels of the pictures that the adapter was trained on.
-    base: folder of its base, as it was called then; empty where that had none.
-    fingerprint: of the base's weights (see `weights_fingerprint`); None where there was no folder.
-    quantization: of the base in training: "nf4", "int8" or "none"; None where nothing says it (earlier versions).
-    quantize_tower: whether the tower was quantised too.
+    """How the base was, and what pictures it was shown, when an adapter was trained on it.
+
+    Attributes:
+        image_size: side in pixels of the pictures.
+        base: its folder, as it was called then; empty where it had none.
+        fingerprint: of its weights (see `weights_fingerprint`); None where there was no folder.
+        quantization: "nf4", "int8" or "none"; None where nothing says it (earlier versions).
+        quantize_tower: whether the tower was quantised too.
     """
 
     image_size: int

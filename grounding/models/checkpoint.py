@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
+from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.attention import rope_frequencies
@@ -117,26 +118,8 @@ def compare_tensors(folder: str | Path, config: CogVLMConfig) -> TensorCompariso
     """
     folder = Path(folder)
     files = weight_files(folder)
-    found: dict[str, tuple[int, ...]] = {}
-    dtypes: Counter[str] = Counter()
-    size = 0
-    problems: list[str] = []
-    unread: dict[str, Exception] = {}
-    frequencies = rope_frequencies(config.head_size)
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
-                    part = tensors.get_slice(name)
-                    if name in found:
-                        problems.append(f"{file.name} holds {name} a second time")
-                    found[name] = tuple(part.get_shape())
-                    dtypes[part.get_dtype()] += 1
-                    size += math.prod(found[name]) * DTYPE_BYTES.get(part.get_dtype(), 0)
-                    if name.endswith(".inv_freq") and not _is_formula(tensors.get_tensor(name), frequencies):
-                        problems.append(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives")
-        except (SafetensorError, OSError) as error:
-            unread[file.name] = error
+    headers = _read_headers(files, rope_frequencies(config.head_size))
+    found, unread, problems = headers.shapes, headers.unread, headers.problems
     expected = expected_tensors(config)
     absent = [name for name in expected if name not in found and not name.endswith(".inv_freq")]
     holders = _weight_map(folder) or dict.fromkeys(expected, files[0].name)
@@ -154,10 +137,52 @@ def compare_tensors(folder: str | Path, config: CogVLMConfig) -> TensorCompariso
         if name in found and found[name] != shape
     ]
     parts = (("missing", missing), ("unknown to CogVLM", surplus), ("of another shape", misshapen))
-    problems += [f"{len(names)} tensors are {what}: {_some(_by_layer(names))}" for what, names in parts if names]
+    problems += [
+        f"{counted(len(names), 'tensor is', 'tensors are')} {what}: {_some(_by_layer(names))}"
+        for what, names in parts
+        if names
+    ]
     problems += [f"these are weights of {kind}" for mark, kind in _OTHER_FAMILY_TENSORS.items() if _any(mark, surplus)]
     rope = sum(name.endswith(".inv_freq") for name in found)
-    return TensorComparison(files, len(expected), len(found), rope, size, dict(dtypes), problems)
+    return TensorComparison(files, len(expected), len(found), rope, headers.size, dict(headers.dtypes), problems)
+
+
+class _Headers(NamedTuple):
+    """What stands in the headers of some files; `unread` are those that cannot be read, by name, and why."""
+
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: Counter[str]
+    size: int
+    problems: list[str]
+    unread: dict[str, Exception]
+
+
+def _read_headers(files: Sequence[Path], frequencies: torch.Tensor) -> _Headers:
+    """The tensors of the files, and what is wrong without a look at a config: a name twice, other rope frequencies.
+
+    Args:
+        frequencies: float32[d / 2], those that `inv_freq` buffers must hold.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: Counter[str] = Counter()
+    size = 0
+    problems: list[str] = []
+    unread: dict[str, Exception] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - the reader is no mapping
+                    part = tensors.get_slice(name)
+                    if name in shapes:
+                        problems.append(f"{file.name} holds {name} a second time")
+                    shapes[name] = tuple(part.get_shape())
+                    dtypes[part.get_dtype()] += 1
+                    size += math.prod(shapes[name]) * DTYPE_BYTES.get(part.get_dtype(), 0)
+                    if name.endswith(".inv_freq") and not _is_formula(tensors.get_tensor(name), frequencies):
+                        problems.append(f"{name} holds other rope frequencies than CogVLM's base of 10000 gives")
+        except (SafetensorError, OSError) as error:
+            unread[file.name] = error
+    return _Headers(shapes, dtypes, size, problems, unread)
 
 
 def check_tensors(folder: str | Path, config: CogVLMConfig) -> None:
@@ -219,7 +244,7 @@ def _weight_map(folder: Path) -> dict[str, str] | None:
         return None
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise InputError("this index has no weight_map.", where=str(index))
+        raise InputError("this index has no weight_map.", where=str(index), fix="Copy or download this file again.")
     return weight_map
 
 
@@ -239,12 +264,13 @@ def weight_files(folder: Path) -> list[Path]:
             where=str(folder),
             fix="Weights in .bin files are not read, since they can run code; convert them to safetensors."
             if pickled
-            else None,
+            else "Name the folder that holds the weights.",
         )
     files = [folder / name for name in sorted(set(weight_map.values()))]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
-        raise InputError(f"{len(absent)} of {len(files)} weight files are missing: {_some(absent)}.", where=str(folder))
+        problem = f"{len(absent)} of {len(files)} weight files are missing: {_some(absent)}."
+        raise InputError(problem, where=str(folder), fix="Copy or download them into this folder.")
     return files
 
 

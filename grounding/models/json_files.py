@@ -15,10 +15,11 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         InputError: not JSON, or no object.
     """
+    fix = "Mend this file, or copy it again."
     try:
         document = json.loads(file.read_text("utf-8"))
     except ValueError as error:
-        raise InputError(f"this is no valid JSON ({error}).", where=str(file)) from error
+        raise InputError(f"this is no valid JSON ({error}).", where=str(file), fix=fix) from error
     if not isinstance(document, dict):
-        raise InputError("this JSON file holds no object.", where=str(file))
+        raise InputError("this JSON file holds no object.", where=str(file), fix=fix)
     return document

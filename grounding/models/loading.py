@@ -258,14 +258,14 @@ def _check_known(values: Mapping[str, Any]) -> None:
 
 def make_processor(config: CogVLMConfig, tokenizer: PreTrainedTokenizerFast) -> CogVLMProcessor:
     """The processor for a config, once it is sure that the tokenizer's ids mean what the config says."""
+    fix = "Use the tokenizer that the model was made with."
     if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"the tokenizer has {tokenizer.vocab_size} pieces, the model only {config.vocab_size} (vocab_size).",
-            fix="Use the tokenizer that the model was made with.",
-        )
+        problem = f"the tokenizer has {tokenizer.vocab_size} pieces, the model only {config.vocab_size} (vocab_size)."
+        raise InputError(problem, fix=fix)
     for name in ("pad", "bos", "eos"):
         theirs, ours = getattr(tokenizer, f"{name}_token_id"), getattr(config, f"{name}_token_id")
         if theirs != ours:
-            raise InputError(f"{name}_token_id is {theirs} in the tokenizer and {ours} in the model's config.")
+            problem = f"{name}_token_id is {theirs} in the tokenizer and {ours} in the model's config."
+            raise InputError(problem, fix=fix)
     vision = config.vision
     return CogVLMProcessor(tokenizer, vision.image_size, vision.patch_size, config.template_version)

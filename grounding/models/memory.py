@@ -1,4 +1,7 @@
-"""Keeps the C library from holding on to memory that loading has freed. Knows glibc; elsewhere it does nothing."""
+"""Memory: how much can be taken, and that the C library does not hold on to what loading has freed.
+
+Knows Linux and glibc; elsewhere the one is unknown and the other does nothing. Imports no torch by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,26 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MIB = 1024**2
+
+
+def free_memory(place: torch.device) -> int:
+    """Bytes that can be taken on a device: of the GPU, or of the machine (/proc/meminfo; unknown counts as none)."""
+    if place.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(place)[0])
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text().splitlines() if meminfo.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 @contextmanager

@@ -40,12 +40,13 @@ def check_checkpoint(folder: Path) -> None:
     Raises:
         InputError: no folder, or no config.json in it.
     """
+    fix = f"Name a folder that holds {CONFIG_FILE} and the weights."
     if not folder.is_dir():
-        raise InputError(
-            "this is no folder.", where=str(folder), fix="Name a folder that holds config.json and the weights."
-        )
+        raise InputError("this is no folder.", where=str(folder), fix=fix)
     if not (folder / CONFIG_FILE).is_file():
-        raise InputError("there is no config.json in this folder, so it is no checkpoint.", where=str(folder))
+        raise InputError(
+            f"there is no {CONFIG_FILE} in this folder, so it is no checkpoint.", where=str(folder), fix=fix
+        )
 
 
 def check_adapter_files(folder: Path) -> None:

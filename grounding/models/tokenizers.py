@@ -102,7 +102,8 @@ def _from_json(file: Path) -> PreTrainedTokenizerFast:
     special = {name: _token_text(settings.get(name)) or usual for name, usual in named}
     absent = [token for token in special.values() if backend.token_to_id(token) is None]
     if absent:
-        raise InputError(f"this tokenizer has no {', '.join(absent)}; a Llama-like one is needed.", where=str(file))
+        problem = f"this tokenizer has no {', '.join(absent)}; a Llama-like one is needed."
+        raise InputError(problem, where=str(file), fix=NO_TOKENIZER)
     return _dress(backend, **special)
 
 
@@ -117,13 +118,15 @@ def _from_sentencepiece(file: Path) -> PreTrainedTokenizerFast:
     try:
         source = SentencePieceProcessor(model_file=str(file))
     except (OSError, RuntimeError) as error:
-        raise InputError(f"this is no SentencePiece model ({error}).", where=str(file)) from error
+        problem = f"this is no SentencePiece model ({error})."
+        raise InputError(problem, where=str(file), fix=NO_TOKENIZER) from error
     pieces = [source.id_to_piece(index) for index in range(source.get_piece_size())]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tokenizer = _wrap(vocabulary, _merges(pieces, [source.get_score(index) for index in range(len(pieces))]), None)
     wrong = [text for text in _PROBES if tokenizer.encode(text, add_special_tokens=False) != source.encode(text)]
     if wrong:
-        raise InputError(f"this SentencePiece model is not of Llama's kind; {wrong[0]!r} differs.", where=str(file))
+        problem = f"this SentencePiece model is not of Llama's kind; {wrong[0]!r} differs."
+        raise InputError(problem, where=str(file), fix=NO_TOKENIZER)
     return tokenizer
 
 

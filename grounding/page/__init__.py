@@ -1,1 +1,1 @@
-"""The look of every page of the house: style sheet, templates, plots, thumbnails. Knows no report and no data set."""
+"""The look of every page: style sheet, templates, plots, thumbnails, tables of words. Knows no report and no data."""

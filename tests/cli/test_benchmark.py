@@ -102,9 +102,9 @@ def test_whether_images_were_seen_in_training_is_said(data: Path, answers: Path,
     lines = data.read_text("utf-8").splitlines()
     train.write_text("\n".join([lines[0], "no sample"]), "utf-8")
     said = run("--data", data, "--predictions", answers, "--out", out).output
-    assert report(out)["data"]["images_in_train"] == 1 and "has seen them" in " ".join(said.split())
+    assert report(out)["data"]["images_in_train"] == 1 and "has seen it" in " ".join(said.split())
     train.write_text(lines[0].replace('"image":"', '"image":"other/'), "utf-8")
-    assert "has seen them" not in run("--data", data, "--predictions", answers, "--out", out).output
+    assert "has seen" not in run("--data", data, "--predictions", answers, "--out", out).output
     assert report(out)["data"]["images_in_train"] == 0
 
 
@@ -138,7 +138,7 @@ def test_ids_that_do_not_fit_are_refused_unless_missing_ones_are_allowed(
     assert "'s0'" in run(*call, status=2).output
     assert not (tmp_path / "out").exists()
     said = run(*call, "--allow-missing").output
-    assert "1 samples have no prediction" in said
+    assert "1 sample has no prediction; it counts" in said
     assert report(tmp_path / "out")["metrics"]["unparsable"]["by_reason"]["missing"] == 1
 
 

@@ -59,8 +59,8 @@ def test_the_published_architecture(tmp_path: Path) -> None:
     result = check(tmp_path)
     assert result.exit_code == 2
     assert "17,639,685,376 parameters" in result.stdout and "Other than" not in result.stdout
-    assert "1 found, 1187 in the architecture, no inv_freq buffers" in result.stdout
-    assert "1154 tensors are missing" in result.stderr
+    assert "1 found, 1,187 in the architecture, no inv_freq buffers" in result.stdout
+    assert "1,154 tensors are missing" in result.stderr
     assert f"{DECODER}.{{0-31}}.self_attn.vision_expert_query_key_value.weight" in result.stderr
     assert "no tokenizer.json and no tokenizer.model" in result.stderr
     assert len(expected_tensors(config)) == 1187

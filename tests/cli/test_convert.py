@@ -169,7 +169,7 @@ def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path:
     source = coco_file(tmp_path, images, [coco_box(1, 1, [1, 1, 9, 9])] * 70, draw=True)
     arguments = (f"train={source}", "--format", "coco", "--out", tmp_path / "out", "--negatives-from", "exhaustive")
     result = call(*arguments)
-    assert "1 labels of more than 1024 tokens" in result.output
+    assert "1 label of more than 1024 tokens" in result.output
     assert "names its negatives" in result.output
 
 

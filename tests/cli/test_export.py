@@ -127,8 +127,8 @@ def test_samples_that_a_form_cannot_say_are_told(tmp_path: Path) -> None:
     nothing = run(tmp_path / "none.jsonl", "--to", "swift", "--out", tmp_path / "none.out")
     assert nothing.exit_code == 2
     assert not (tmp_path / "none.out").exists()
-    assert "1 samples; image paths" in result.output
-    assert "refused: 1 samples" in result.output
+    assert "1 sample; image paths" in result.output
+    assert "refused: 1 sample," in result.output
     assert "x: <image>" in result.output
 
 
@@ -174,9 +174,9 @@ def test_truth_and_answers_share_their_ids(tmp_path: Path) -> None:
         ("b.png", "dog", pytest.approx([320, 240, 319.36, 239.52]), 1.0),
     ]
     for said in (
-        "3 boxes from 4 answers", "left out: 1 samples of phrase_to_box", "left out: 1 samples of text",
-        "no box: 1 answers, not_found", "no box: 1 answers, unparsable (1 no_box)",
-        "2 boxes come without one; in 1 answers",
+        "3 boxes from 4 answers", "left out: 1 sample of phrase_to_box", "left out: 1 sample of text",
+        "no box: 1 answer, not_found", "no box: 1 answer, unparsable (1 no_box)",
+        "2 boxes come without one; in 1 answer there",
     ):  # fmt: skip
         assert said in result.output
 

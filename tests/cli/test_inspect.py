@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +12,7 @@ from data_tools.inspection.words import words_in
 from data_tools.writers.folder import MADE_BY
 from grounding.cli.main import group
 from tests.data_tools.inspection.making import dataset, sample
+from tests.page.tables import sentences
 
 
 def call(*arguments: object) -> Result:
@@ -52,20 +52,13 @@ def test_it_says_what_to_look_at_and_writes_the_page(made: Path) -> None:
 def test_it_speaks_chinese(made: Path) -> None:
     english, chinese = call(made, "--no-page"), call(made, "--lang", "zh")
     assert chinese.exit_code == 0, chinese.output
-    said = [line for line in flat(words_in("en")) if " " in line and "{" not in line]
+    said = [line for _, line in sentences(words_in("en")) if " " in line and "{" not in line]
     assert sum(line in english.output for line in said) > 5
     assert not [line for line in said if line in chinese.output]
     assert "需要注意" in chinese.output and f"页面：{made / 'inspect.html'}" in chinese.output.replace("\n", "")
     assert '<html lang="zh-Hans">' in (made / "inspect.html").read_text(encoding="utf-8")
     wrong = call(made, "--lang", "zhh")
     assert wrong.exit_code == 2 and "Did you mean 'zh'?" in wrong.stderr
-
-
-def flat(table: Any) -> list[str]:
-    """Every sentence of a table of words."""
-    if not isinstance(table, dict | list):
-        return [table]
-    return [line for inner in (table.values() if isinstance(table, dict) else table) for line in flat(inner)]
 
 
 def test_json_and_nothing_else(made: Path, tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ def test_what_is_refused(run_folder: Path, base: Path, tmp_path: Path, monkeypat
     refuse("was trained with nf4", run_folder, "--out", out, "--quantization", "int8")
     refuse("is no size", run_folder, "--out", out, "--shard-size", "big")
     refuse("is no device", run_folder, "--out", out, "--device", "gpu9")
+    refuse("torch sees", run_folder, "--out", out, "--device", "cuda:99")
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Disk", (), {"free": 10})())
     refuse("0.0 GiB are free", run_folder, "--out", out, status=1)
     assert not out.exists() and not list(tmp_path.iterdir())

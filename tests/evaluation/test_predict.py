@@ -163,7 +163,7 @@ def test_missing_images_are_all_named_before_any_answer(tiny: LoadedModel, datas
 
 def test_history_needs_a_template_with_a_place_for_it(tiny: LoadedModel, dataset: Dataset) -> None:
     told = replace(dataset, samples=[sample(0, None, history=[("a", "b")]), sample(1, None)])
-    with pytest.raises(InputError, match="1 samples have earlier turns"):
+    with pytest.raises(InputError, match="1 sample has earlier turns"):
         check_history(tiny.processor, told)
     check_history(tiny_model(template="chat").processor, told)
 

@@ -274,11 +274,11 @@ def remove(*names: str) -> Callable[[dict[str, Tensor]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (remove("lm_head.weight"), r"1 tensors are missing: lm_head\.weight"),
-        (lambda tensors: tensors.update(extra=torch.ones(1)), "1 tensors are unknown to CogVLM: extra"),
+        (remove("lm_head.weight"), r"1 tensor is missing: lm_head\.weight"),
+        (lambda tensors: tensors.update(extra=torch.ones(1)), "1 tensor is unknown to CogVLM: extra"),
         (
             lambda tensors: tensors.update({"model.norm.weight": torch.ones(31)}),
-            r"1 tensors are of another shape: model\.norm\.weight \[31\] instead of \[32\]",
+            r"1 tensor is of another shape: model\.norm\.weight \[31\] instead of \[32\]",
         ),
         (
             lambda tensors: tensors.update({"model.layers.1.self_attn.rotary_emb.inv_freq": torch.rand(8)}),

@@ -1,18 +1,21 @@
-"""Loading goes straight to the final dtype: no second copy of the weights is ever in memory."""
+"""Loading goes straight to the final dtype: no second copy of the weights is ever in memory. And what is free of it."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.checkpoints import SMALL, write_random_checkpoint
 from benchmarks.loading import tensors_of
 from grounding.models.checkpoint import weight_files
 from grounding.models.loading import load_model
+from grounding.models.memory import free_memory
 
 SHARD_BYTES = 8 * 1024**2
 # 90 million parameters in 20 shards: enough that a copy would show beside what any process takes.
@@ -44,3 +47,8 @@ def test_shards_are_as_large_as_asked_and_all_is_counted(sharded: Path) -> None:
     assert all(file.stat().st_size < SHARD_BYTES + 2**16 for file in files)
     model = load_model(sharded, device="cpu").model
     assert sum(tensor.nbytes for tensor in tensors_of(model)) == sum(one.nbytes for one in model.state_dict().values())
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="free memory is read from /proc")
+def test_what_is_free_is_a_part_of_what_there_is() -> None:
+    assert 0 < free_memory(torch.device("cpu")) < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

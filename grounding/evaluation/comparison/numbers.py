@@ -5,7 +5,7 @@ Measures every run anew from its answers, so that all of them are measured alike
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,8 +158,8 @@ def entries(
     }
 
 
-def adjust(table: Any) -> None:
-    """Puts `p_holm` into every test of the entries: Holm's correction for all of them together.
+def adjust(table: Iterable[Mapping[str, Any]]) -> None:
+    """Puts `p_holm` into every test of some entries: Holm's correction for all of them together.
 
     Tests in which the runs never differ, which no counts could have made small, are not among those that are corrected
     for (R. E. Tarone, Biometrics 46 (1990) 515).

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from grounding.counted import counted
 from grounding.errors import InputError, ManyErrors
 from grounding.evaluation.predictions import Prediction
 from grounding.evaluation.report.rows import read_rows
@@ -155,11 +156,13 @@ def notes(runs: Sequence[Run]) -> list[str]:
     base, *others = runs
     data = base.report["data"]
     if len(base.samples) < data.get("samples_in_file", 0):
-        said.append(f"Only the first {len(base.samples):,} samples were measured (--limit): a trial, not a benchmark.")
+        measured = counted(len(base.samples), "sample was", "samples were")
+        said.append(f"Only the first {measured} measured (--limit): a trial, not a benchmark.")
     for other in others:
         prompts = sum(one.prompt != two.prompt for one, two in zip(base.samples, other.samples, strict=True))
         if prompts:
-            said.append(f"{prompts:,} prompts of {other.heading} are worded otherwise than those of {base.heading}.")
+            one, many = f"prompt of {other.heading} is", f"prompts of {other.heading} are"
+            said.append(f"{counted(prompts, one, many)} worded otherwise than those of {base.heading}.")
         if base.dialect != other.dialect:
             said.append(f"{other.heading} was read as {other.dialect} writes boxes, {base.heading} as {base.dialect}.")
         if base.report["data"].get("sha256") != other.report["data"].get("sha256"):

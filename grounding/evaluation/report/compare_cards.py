@@ -20,8 +20,6 @@ from grounding.evaluation.scored import Scored
 from grounding.page.thumbnails import INSIDE, Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Sample
 
-MOST_ALLOWED = INSIDE  # every picture lies inside the page
-
 
 @dataclass(frozen=True)
 class AnswerOf:
@@ -69,13 +67,13 @@ def drawn(comparison: Comparison, most: int, seed: int) -> list[int]:
 def make_compare_cards(
     comparison: Comparison, numbers: Sequence[int], image_root: Path, *, follow_links: bool = False
 ) -> tuple[list[CompareCard], Thumbnails]:
-    """Cards of some samples, at most `MOST_ALLOWED`, and their thumbnails, all of them inside the page.
+    """Cards of some samples, at most `INSIDE`, and their thumbnails, all of them inside the page.
 
     An image that is missing or broken is no error here: its boxes are shown on an empty frame, and it is named.
     """
     thumbnails = Thumbnails()
     cards = []
-    for number in numbers[:MOST_ALLOWED]:
+    for number in numbers[:INSIDE]:
         sample = comparison.runs[0].scored.truth.samples[number]
         key, lack = add_thumbnail(sample, image_root, image_root, thumbnails, follow_links)
         answers = tuple(_answer_of(one, number) for one in comparison.runs)

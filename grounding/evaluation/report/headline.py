@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from grounding.evaluation.report.words import say, words_in
+from grounding.evaluation.report.words import words_in
 from grounding.page.layout import thousands
+from grounding.page.words import say
 
 # Groups of measures and, of each, the key in the metrics and whether less is better; `words` has their names.
 HEADLINE: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...] = (
@@ -102,7 +103,7 @@ def warnings(report: Mapping[str, Any], lang: str = "en") -> list[str]:
     refused = metrics["refused_parts"]
     if refused["n"]:
         reasons = ", ".join(f"{reason} {thousands(n)}" for reason, n in refused["by_reason"].items())
-        said.append(note("refused", n=refused["n"], samples=refused["samples"], reasons=reasons))
+        said.append(note("refused", n=refused["samples"], parts=refused["n"], reasons=reasons))
     if 0 < metrics["n"] < 100:
         said.append(note("few", n=metrics["n"]))
     if not metrics["n"]:
@@ -129,8 +130,8 @@ def span(rate: Mapping[str, Any]) -> str:
     return "" if rate["ci95"] is None else f"{100 * rate['ci95'][0]:.1f}\u2013{100 * rate['ci95'][1]:.1f}"
 
 
-def counted(rates: Sequence[Mapping[str, Any]], figure: Callable[[int], str] = "{:,}".format) -> str:
-    """How much the rates of several runs are about, as their own reports have it: one number where all are alike."""
+def n_of(rates: Sequence[Mapping[str, Any]], figure: Callable[[int], str] = "{:,}".format) -> str:
+    """The n of several runs' rates, as their own reports have it: one number where all are alike."""
     numbers = [rate["n"] for rate in rates]
     return " → ".join(map(figure, numbers if len(set(numbers)) > 1 else numbers[:1]))
 

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from grounding.counted import counted as number_of
+from grounding.counted import counted
 from grounding.evaluation.comparison.measures import COMPARED
 from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.report.headline import (
     between,
     chance,
-    counted,
     headline_rows,
+    n_of,
     percent,
     signed,
     span,
@@ -34,7 +34,7 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     lines = ["### Grounding benchmark", ""]
     lines += [
         f"{plain(report['answers'].get('name'))} on {plain(data.get('name'))}: "
-        f"{number_of(metrics['n'], 'question')} about {number_of(data['images'], 'image')}, "
+        f"{counted(metrics['n'], 'question')} about {counted(data['images'], 'image')}, "
         f"protocol {report['protocol']['name']}.",
         "",
     ]
@@ -107,7 +107,7 @@ def _rows(table: Mapping[str, Any]) -> Iterator[list[str]]:
         for number, (rate, difference) in enumerate(zip(entry["rates"][1:], entry["differences"], strict=True)):
             p = "" if entry["tests"] is None else chance(entry["tests"][number]["p_holm"])
             row += [percent(rate), MARK[verdict(entry, number, key)] + points(difference), p]
-        yield [*row, counted(entry["rates"])]
+        yield [*row, n_of(entry["rates"])]
 
 
 def points(difference: Mapping[str, Any]) -> str:

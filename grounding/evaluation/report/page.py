@@ -24,8 +24,8 @@ from grounding.evaluation.report.headline import (
     beside,
     between,
     chance,
-    counted,
     headline_rows,
+    n_of,
     percent,
     pick,
     signed,
@@ -33,10 +33,11 @@ from grounding.evaluation.report.headline import (
     warnings,
 )
 from grounding.evaluation.report.plots import accuracy_by_threshold, iou_histogram
-from grounding.evaluation.report.words import Words, say, words_in
+from grounding.evaluation.report.words import words_in
 from grounding.page import layout
 from grounding.page.layout import thousands
 from grounding.page.thumbnails import FILES, Thumbnails
+from grounding.page.words import Words, say
 
 _OF_QUESTIONS = (
     *("grec_50", "acc_50", "mean_iou", "precision_50", "recall_50", "f1_50"),
@@ -112,7 +113,7 @@ def template(name: str) -> jinja2.Template:
         signed=signed,
         between=between,
         chance=chance,
-        counted=partial(counted, figure=thousands),
+        n_of=partial(n_of, figure=thousands),
     )
 
 

@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from grounding.evaluation.report.words import Words
 from grounding.page.plots import ACCENT, BAD, CEILING, MUTED, SECOND, empty_plot, svg
+from grounding.page.words import Words
 
 
 def iou_histogram(histogram: dict[str, Any], words: Words) -> Markup:

@@ -152,7 +152,8 @@ def read_rows(path: Path) -> list[StoredRow]:
             problems.append(InputError(str(error), where=f"line {number}"))
     if problems or not rows:
         fix = "Run `grounding benchmark` again; with --predictions that takes seconds."
-        raise ManyErrors(f"{path}: not the samples of a report as this version writes it", problems, fix=fix)
+        heading = f"{path}: not the samples of a report as this version writes it"
+        raise ManyErrors(heading, problems or ["it holds none"], fix=fix)
     return rows
 
 

@@ -1,43 +1,27 @@
-"""What the page says, in one table per language; a page is made of one of them, whatever its numbers are.
+"""What the page of a report says, in the language asked for. Knows words only.
 
-Knows words only. The English of what the code itself names (outcomes, mistakes, reasons, protocols) stays with that
-code and is put into the English table here; the other languages have it in their file.
+The English of what the code itself names (outcomes, mistakes, reasons, protocols) stays with that code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
-from grounding.errors import InputError
 from grounding.evaluation.breakdowns import ASPECTS, TARGETS
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.parse import MISSING
 from grounding.evaluation.protocols import PROTOCOLS
 from grounding.evaluation.ranking import NO_SCORES
-from grounding.samples import LANGUAGES
+from grounding.page.words import Words, load_words
 from grounding.text import REASONS
-
-Words = Mapping[str, Any]
 
 
 @lru_cache
 def words_in(lang: str) -> Words:
-    """The table of a language: groups of words by key; `{name}` in a sentence stands for what it is given.
-
-    Raises:
-        InputError: there is no table for that language.
-    """
-    if lang not in LANGUAGES:
-        raise InputError(f"there are no words in {lang!r}; there are {', '.join(LANGUAGES)}.", where="--lang")
-    file = resources.files(__package__) / "templates" / f"words.{lang}.yaml"
-    table: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {**table, **_of_the_code()} if lang == "en" else table
+    """The table of a language; see `load_words`."""
+    return load_words(__package__, lang, _of_the_code())
 
 
 def _of_the_code() -> dict[str, Any]:
@@ -50,9 +34,3 @@ def _of_the_code() -> dict[str, Any]:
         "no_scores": NO_SCORES,
         "part_names": {name: name for name in (*ASPECTS, *TARGETS)},
     }
-
-
-def say(words: Words, group: str, key: str, **values: object) -> str:
-    """A sentence of the table with its places filled."""
-    sentence: str = words[group][key]
-    return sentence.format(**values)

@@ -218,7 +218,8 @@ def _read_settings(folder: Path) -> tuple[dict[str, Any], Path]:
     own, checkpoint = folder / _SETTINGS_FILE, folder / "config.json"
     file = own if own.is_file() else checkpoint
     if not file.is_file():
-        raise InputError(f"there is no {_SETTINGS_FILE} and no config.json in this folder.", where=str(folder))
+        problem = f"there is no {_SETTINGS_FILE} and no config.json in this folder."
+        raise InputError(problem, where=str(folder), fix="Name the folder of a checkpoint.")
     settings = read_json(file)
     if file == checkpoint:
         tower = settings.get("vision_config") or {}

@@ -6,6 +6,7 @@ does not know experts, positions or what the tokens mean.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,9 +68,9 @@ class BranchSight(NamedTuple):
 
     def attend(self, heads: Tensor, kernel: Kernel, past: Cache | None, layer: int) -> Tensor:
         """query, key and value [N, 3, H, d] of all tokens -> [N, H * d]; zeros for a prefix that is not read."""
-        (rows, columns), (groups, length) = self.prefixes, self.branches
-        places = heads.new_zeros(rows * columns + groups * length, *heads.shape[1:]).index_copy_(0, self.slots, heads)
-        in_prefix, in_branch = places.split([rows * columns, groups * length])
+        sizes = [math.prod(self.prefixes), math.prod(self.branches)]
+        places = heads.new_zeros(sum(sizes), *heads.shape[1:]).index_copy_(0, self.slots, heads)
+        in_prefix, in_branch = places.split(sizes)
         query, key, value = in_prefix.unflatten(0, self.prefixes).permute(2, 0, 3, 1, 4).unbind(0)
         own = in_branch.unflatten(0, self.branches).permute(2, 0, 3, 1, 4).unbind(0)
         if self.rows:
@@ -82,7 +83,7 @@ class BranchSight(NamedTuple):
         if self.prefix_read:
             of_prefix = kernel(query, key, value, self.prefix_mask).flatten(0, 1)
         else:
-            of_prefix = of_branch.new_zeros(rows * columns, of_branch.shape[-1])
+            of_prefix = of_branch.new_zeros(len(in_prefix), of_branch.shape[-1])
         return torch.cat([of_prefix, of_branch]).index_select(0, self.slots)
 
     def _join(self, kernel: Kernel, key: Tensor, value: Tensor, own: tuple[Tensor, ...]) -> Tensor:
@@ -107,8 +108,7 @@ class BranchSight(NamedTuple):
 
     def read_by(self, tokens: Tensor) -> BranchSight:
         """This where only what these tokens (int64[M], in the list) see is read: prefixes without one are left out."""
-        rows, columns = self.prefixes
-        return self._replace(prefix_read=bool((self.slots[tokens] < rows * columns).any()))
+        return self._replace(prefix_read=bool((self.slots[tokens] < math.prod(self.prefixes)).any()))
 
 
 Sight = RowSight | BranchSight

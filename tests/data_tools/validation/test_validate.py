@@ -73,7 +73,7 @@ def test_lines_that_cannot_be_read_are_findings(tmp_path: Path) -> None:
     assert (finding["name"], finding["level"], finding["n"]) == ("unreadable_lines", "fault", 4)
     told = "\n".join(finding["examples"])
     assert "ids must be unique" in told and "allowed are phrase_to_boxes" in told and "x0 < x1" in told
-    assert report["samples"] == 2 and "of this split 1 samples were checked" in finding["text"]
+    assert report["samples"] == 2 and "samples of this split that were checked: 1." in finding["text"]
 
 
 def test_the_lines_beside_a_bad_one_are_judged(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_lines_beside_a_bad_one_are_judged(tmp_path: Path) -> None:
     assert found(path) == {"unreadable_lines": "fault", "label_disagrees": "fault"}
     (path / "train.jsonl").write_text("{\n")
     report = validate(path)
-    assert report["samples"] == 0 and "0 samples were checked" in report["findings"][0]["text"]
+    assert report["samples"] == 0 and "that were checked: 0." in report["findings"][0]["text"]
 
 
 def test_empty_splits(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from data_tools.convert import Options, convert
-from data_tools.writers.coco import Answer, counted, write_instances, write_results
+from data_tools.writers.coco import Answer, sayable, write_instances, write_results
 from grounding.errors import InputError
 from grounding.samples import Sample
 from tests.data_tools.annotated import coco_box, coco_file, coco_image
@@ -88,7 +88,7 @@ def test_several_samples_of_one_class_in_an_image_are_put_together(tmp_path: Pat
 
 def test_what_coco_cannot_say_is_counted_and_nothing_left_is_told() -> None:
     first = make(id="one", task="phrase_to_box")
-    places, others = counted([first, make(), make(**TEXT), make(id="no", category=None, phrase=None)])
+    places, others = sayable([first, make(), make(**TEXT), make(id="no", category=None, phrase=None)])
     assert (places, others) == ([1], {"phrase_to_box": 1, "phrase_to_boxes": 1, "text": 1})
     with pytest.raises(InputError, match="1 of phrase_to_box"):
-        counted([first])
+        sayable([first])

@@ -128,7 +128,7 @@ def test_headings_are_as_short_as_they_can_be(tmp_path: Path) -> None:
     [
         ("report.json", "{}", "no report folder"),
         ("report.json", "[1", "no report folder"),
-        ("samples.jsonl", "", "not the samples of a report"),
+        ("samples.jsonl", "", "it holds none"),
         ("samples.jsonl", '{"id": "a"}\n', "line 1: the key"),
     ],
 )

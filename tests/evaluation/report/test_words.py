@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from grounding.errors import InputError
 from grounding.evaluation.evaluate import Evaluation, evaluate
 from grounding.evaluation.parse import judge
 from grounding.evaluation.protocols import PROTOCOLS
@@ -24,33 +21,11 @@ from grounding.samples import LANGUAGES
 from grounding.text import DIALECTS
 from tests.evaluation.making import predictions, random_set, sample
 from tests.evaluation.report.test_write import ABOUT, Elements, make
-
-
-def flat(table: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
-    if isinstance(table, str):
-        yield place, table
-        return
-    for key, inner in table.items() if isinstance(table, dict) else enumerate(table):
-        yield from flat(inner, (*place, key))
+from tests.page.tables import check_alike, sentences
 
 
 def test_every_language_has_the_same_keys_and_places() -> None:
-    tables = {lang: dict(flat(words_in(lang))) for lang in LANGUAGES}
-    english = tables["en"]
-    assert len(english) > 200
-    for lang, table in tables.items():
-        assert table.keys() == english.keys(), lang
-        for key, sentence in table.items():
-            assert sentence.strip() and places(sentence) == places(english[key]), (lang, key)
-
-
-def places(sentence: str) -> list[str]:
-    return sorted(name for _, name, _, _ in Formatter().parse(sentence) if name)
-
-
-def test_a_language_without_words_is_refused() -> None:
-    with pytest.raises(InputError, match="en, zh"):
-        words_in("de")
+    check_alike({lang: words_in(lang) for lang in LANGUAGES}, by_number=("notes",))
 
 
 def numbers(page: Elements) -> Counter[str]:
@@ -88,6 +63,6 @@ def write(out: Path, evaluation: Evaluation, lang: str) -> tuple[dict[str, Any],
 def test_no_english_is_left_on_the_chinese_page(tmp_path: Path) -> None:
     samples, texts = random_set(8, 40)
     _, page = make(tmp_path / "out", samples, texts, tmp_path, lang="zh")
-    english = {sentence for _, sentence in flat(words_in("en")) if len(sentence) > 12 and "{" not in sentence}
-    chinese = {sentence for _, sentence in flat(words_in("zh"))}
+    english = {sentence for _, sentence in sentences(words_in("en")) if len(sentence) > 12 and "{" not in sentence}
+    chinese = {sentence for _, sentence in sentences(words_in("zh"))}
     assert {sentence for sentence in english - chinese if f">{sentence}<" in page.page} == set()

@@ -1,0 +1,1 @@
+"""Tests of the look and the words of pages."""
