@@ -69,6 +69,11 @@ FSDP = {"ACCELERATE_USE_FSDP": "true"} | {
 }
 
 
+def further(folder: Path) -> dict[str, Any]:
+    """What trains the adapter of the first run further."""
+    return {"tuning": {"start_from": str(folder / "lora-2")}, "training": {"max_steps": 2}}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, a base, and what two processes left; `errors.txt` is what they said at last."""
@@ -92,7 +97,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     diverging = {"training": {"learning_rate": 1e30, "warmup": 0, "clip": 0}}
     wanted["nan"] = {"settings": settings_of(folder, "nan", diverging)}
     spread = settings_of(folder, "spread", {"evaluation": {"samples": 0}})
+    wanted["further"] = {"settings": settings_of(folder, "further-2", further(folder))}
     wanted["spread"] = {"settings": spread, "spread": FSDP}
+    spread = settings_of(folder, "spread-further", further(folder) | {"evaluation": {"samples": 0}})
+    wanted["spread-further"] = {"settings": spread, "spread": FSDP}
     words = ["benchmark", "--model", str(folder / "base" / "model"), "--device", "cpu", "--batch-size", "2"]
     words += ["--max-new-tokens", "6", "--gallery", "2"]
     for name, value in {"runs": wanted, "benchmark": words, "last_image": Path(str(asked[-1].image)).name}.items():
@@ -163,6 +171,15 @@ def test_two_processes_learn_what_one_does(folder: Path, name: str) -> None:
         assert [mine[key] for key in shared] == pytest.approx([theirs[key] for key in shared], rel=1e-4)
     first, second = said(folder, name)
     assert not second and any(f"effective batch {settings.training.effective_batch}" in line for line in first)
+
+
+def test_an_adapter_trained_further_by_one_by_two_and_by_two_that_spread_it_is_the_same(folder: Path) -> None:
+    run(FinetuneSettings.model_validate(settings_of(folder, "further-1", further(folder))), say=lambda _: None)
+    one, start = weights(folder / "further-1"), weights(folder / "lora-2")
+    assert any(not torch.equal(one[key], start[key]) for key in one)
+    for other in (weights(folder / "further-2"), weights(folder / "spread-further")):
+        for key, tensor in one.items():
+            assert (other[key] - tensor).norm() <= 1e-5 * tensor.norm(), key
 
 
 def test_a_ctrl_c_told_to_one_process_stops_both_and_the_run_goes_on_bit_for_bit(folder: Path) -> None:

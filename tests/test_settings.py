@@ -154,6 +154,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
         ("model: {architecture: {}}", "random weights have nothing"),
         ("tuning: {freeze: [tower]}", "LoRA freezes everything"),
         ("tuning: {targets: published, mlp: true}", "says itself"),
+        ("tuning: {method: full, start_from: runs/x}", "name it as model.path"),
         ("data: {train: []}", "name at least one"),
         ("data: {train: [{path: a, share: 1}, b]}", "every data set or to none"),
         ("data: {train: a, val: {path: b, share: 1}}", "no meaning"),

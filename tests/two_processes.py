@@ -76,7 +76,7 @@ def main(folder: Path) -> None:
     said = {}
     for name, wanted in json.loads((folder / "runs.json").read_text()).items():
         settings = FinetuneSettings.model_validate(wanted["settings"])
-        if "spread" in wanted:  # the last run
+        if "spread" in wanted:  # of the last runs
             os.environ.update(wanted["spread"])
             run_module.training_arguments = fsdp_on_the_cpu
         said[name] = gathered(train(settings, [CtrlC(*wanted["ctrl_c"])] if "ctrl_c" in wanted else []))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -11,10 +12,20 @@ from grounding.text import COGVLM, DIALECTS
 
 
 class Choice(click.Choice[str]):
-    """As click's, with the closest of its words offered beside them all."""
+    """As click's, with the closest of its words offered beside them all.
+
+    Args:
+        choices: the words; where they are given with a meaning each, a wrong one is answered with these too.
+    """
+
+    def __init__(self, choices: Iterable[str] | Mapping[str, str]) -> None:
+        super().__init__(list(choices))
+        self.meanings = choices if isinstance(choices, Mapping) else {}
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        return f"{super().get_invalid_choice_message(value, ctx)} {did_you_mean(str(value), self.choices)}".rstrip()
+        told = [super().get_invalid_choice_message(value, ctx), did_you_mean(str(value), self.choices)]
+        told += [f"{word}: {meaning}." for word, meaning in self.meanings.items()]
+        return " ".join(filter(None, told))
 
 
 # No `Choice`, since a dialect may have settings behind its name; `dialect_named` reads both.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +20,9 @@ import click
 from grounding.errors import InputError, ManyErrors, RunError
 from grounding.models.presence import check_presence
 from grounding.processes import is_first
-from grounding.settings import FinetuneSettings, read_settings, settings_yaml, template_settings
-from grounding.training.run_folder import RunFolder
+from grounding.settings import FinetuneSettings, read_with_places, settings_yaml, template_settings
+from grounding.training.dataset_folders import with_files
+from grounding.training.run_folder import RunFolder, adapter_to_start_from
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from grounding.evaluation.predictions import Prediction
     from grounding.models.cogvlm import CogVLMProcessor
     from grounding.samples import Dataset
+    from grounding.settings.places import KeyPath, Source
 
     Progress = Callable[[int], None]
     EvaluateFactory = Callable[[CogVLMProcessor, Dataset, Progress], Callable[[Any], dict[str, float]]]
@@ -53,19 +57,21 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     """Specialise a CogVLM checkpoint, or train a small net from random weights, as CONFIG (YAML) says.
 
     KEY=VALUE changes a setting: training.epochs=5, data.train=[a.jsonl,b.jsonl]. Paths are relative to the working
-    directory. The run folder (`output`) gets checkpoints, a log, and the result: adapter/ (LoRA) or model/ (full
-    training). The same command goes on with a run that was stopped; Ctrl-C saves first.
+    directory; a folder that `convert` made stands for its train.jsonl and val.jsonl. The run folder (`output`) gets
+    checkpoints, a log, and the result: adapter/ (LoRA) or model/ (full training). The same command goes on with a run
+    that was stopped; Ctrl-C saves first. tuning.start_from=RUN trains the adapter of another run further.
 
     \b
     grounding finetune --print-settings > mine.yaml
     grounding finetune configs/tiny_cpu.yaml output=runs/mine
     """
-    settings = read_settings(config, overrides)
-    _check_places(settings)
+    settings, source = read_with_places(config, overrides)
+    _check_places(with_files(settings), source)
     from grounding.training.run import run
 
     drawn: dict[str, Image.Image] = {}
-    result = run(settings, evaluate_factory=evaluate_factory(settings, drawn), drawn=drawn, say=click.echo)
+    with _origin_of_the_model_told(settings, source):
+        result = run(settings, evaluate_factory=evaluate_factory(settings, drawn), drawn=drawn, say=click.echo)
     what = "--model" if settings.tuning.method == "full" else f"{_base_options(settings)} --adapter"
     found = ", ".join(
         f"{key.removeprefix('eval_')} {value:.4g}" for key, value in result.metrics.items() if key != "eval_score"
@@ -76,28 +82,68 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     click.echo(f"Measure it: grounding benchmark --data TEST.jsonl {what} {result.result} --out REPORT")
 
 
-def _check_places(settings: FinetuneSettings) -> None:
+def _check_places(settings: FinetuneSettings, source: Source) -> None:
     """Sees that what the settings name is there: at once, before torch is imported and anything is read.
 
-    A run that is through needs nothing more.
+    A run that is through needs nothing more, and one that goes on no adapter to start from.
+
+    Args:
+        source: where each setting was written.
 
     Raises:
         ManyErrors: something is not.
     """
-    if RunFolder(Path(settings.output), settings.tuning.method).result.exists():
+    folder = RunFolder(Path(settings.output), settings.tuning.method)
+    if folder.result.exists():
         return
     missing: list[InputError] = []
-    try:
-        check_presence(settings.model.path, tokenizer=settings.model.tokenizer)
-    except InputError as error:
-        missing.append(error)
-    data = [*settings.data.train, *([settings.data.val] if settings.data.val else [])]
-    for path in dict.fromkeys(source.path for source in data):
-        if not Path(path).exists():
-            fix = "`grounding convert` makes such from annotations."
-            missing.append(InputError("there is no such file or folder of data.", where=path, fix=fix))
+    for key, look in _looks(settings, goes_on=folder.last_checkpoint() is not None):
+        try:
+            look()
+        except InputError as error:
+            missing.append(_with_origin(error, key, source))
     if missing:
         raise ManyErrors("Not all that the settings name is there", missing)
+
+
+def _looks(settings: FinetuneSettings, *, goes_on: bool) -> Iterator[tuple[KeyPath, Callable[[], object]]]:
+    """For each setting that names something, what raises an InputError where that is not there."""
+    model, start, data = settings.model, settings.tuning.start_from, settings.data
+    yield ("model", "path"), partial(check_presence, model.path)
+    yield ("model", "tokenizer"), partial(check_presence, tokenizer=model.tokenizer)
+    if start is not None and not goes_on:
+        yield ("tuning", "start_from"), partial(adapter_to_start_from, start)
+    for number, source in enumerate(data.train):
+        yield ("data", "train", number), partial(_check_data, source.path)
+    if data.val is not None and data.val.path not in {source.path for source in data.train}:
+        yield ("data", "val"), partial(_check_data, data.val.path)
+
+
+@contextmanager
+def _origin_of_the_model_told(settings: FinetuneSettings, source: Source) -> Iterator[None]:
+    """For a checkpoint that could be on the hub: whether it is there shows only when it is fetched."""
+    try:
+        yield
+    except InputError as error:
+        if error.where is None or error.where != settings.model.path:
+            raise
+        raise _with_origin(error, ("model", "path"), source) from error
+
+
+def _check_data(path: str) -> None:
+    if not Path(path).exists():
+        fix = "`grounding convert` makes such from annotations."
+        raise InputError("there is no such file or folder of data.", where=path, fix=fix)
+
+
+def _with_origin(error: InputError, key: KeyPath, source: Source) -> InputError:
+    """The error about a value of the settings, with the line that names it where that is in the file, not typed."""
+    place, setting = source.place(key), ".".join(map(str, key[:2]))
+    if not place.line:
+        return error
+    nothing = ", or data.val=null to evaluate on nothing" if setting == "data.val" else ""
+    origin = f"It is {setting} in {place}; name another with {setting}=PATH{nothing}."
+    return InputError(error.problem, where=error.where, fix=f"{error.fix} {origin}" if error.fix else origin)
 
 
 def _base_options(settings: FinetuneSettings) -> str:
@@ -108,6 +154,10 @@ def _base_options(settings: FinetuneSettings) -> str:
         words += ["--tokenizer", model.tokenizer]
     if model.quantization != "none":
         words += ["--quantization", model.quantization]
+    if model.quantize_tower:
+        words += ["--quantize-tower"]
+    if model.rope_dtype is not None:
+        words += ["--rope-dtype", model.rope_dtype]
     return shlex.join(words)
 
 

@@ -20,7 +20,7 @@ from grounding.models.memory import free_memory
 from grounding.models.presence import check_presence
 from grounding.progress import Bars
 from grounding.samples import atomic_path, share_files
-from grounding.training.run_folder import run_of
+from grounding.training.run_folder import adapter_folder, run_of
 
 if TYPE_CHECKING:
     from grounding.inference.agreement import Greedy
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 PROMPTS = ("Where is the red circle?", "Where is the dog? answer in [[x0,y0,x1,y1]] format.", "What is this?")
 ANSWER_TOKENS = 16
+BASES = {
+    "dequantised": "as it was rounded in QLoRA, then dequantised, so that the result answers as in training; the "
+    "default after QLoRA",
+    "original": "as it is stored; the default otherwise",
+}
 ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its files
 
 
@@ -41,9 +46,9 @@ ROOM = 1.2  # a model that is loaded and answers takes somewhat more than its fi
 @click.option("--tokenizer", metavar="PATH", help="Where the base ships none.")
 @click.option(
     "--base",
-    type=Choice(["dequantised", "original"]),
-    help="What the adapter is added to: the base as it was rounded in QLoRA, then dequantised (the default after "
-    "QLoRA: the result answers as in training), or the base as it is stored (the default otherwise).",
+    type=Choice(BASES),
+    help="The form of the base that the adapter is added to (which base: --model). "
+    + " ".join(f"{word}: {meaning}." for word, meaning in BASES.items()),
 )
 @click.option("--quantization", type=Choice(["nf4", "int8"]), help="Of the training, where nothing says it.")
 @click.option("--shard-size", default="4GiB", show_default=True, metavar="SIZE", help="Largest file of weights.")
@@ -100,11 +105,14 @@ def command(
 
 
 def _adapter_folder(path: Path) -> Path:
-    """The folder with the adapter itself: `path`, or what lies in a run's folder."""
-    if (path / "adapter_config.json").is_file():
-        return path
-    if (path / "adapter" / "adapter_config.json").is_file():
-        return path / "adapter"
+    """The folder with the adapter itself.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = adapter_folder(path)
+    if folder is not None:
+        return folder
     full = (path / "config.json").is_file() or (path / "model" / "config.json").is_file()
     raise InputError(
         "there is no adapter_config.json, so this is no PEFT adapter.",

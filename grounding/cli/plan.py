@@ -21,6 +21,7 @@ from grounding.cli.choice import Choice
 from grounding.counted import counted
 from grounding.errors import GroundingError, InputError
 from grounding.settings import FinetuneSettings, read_architecture, read_settings
+from grounding.training.dataset_folders import with_files
 
 if TYPE_CHECKING:
     from grounding.models.cogvlm import CogVLMConfig
@@ -76,7 +77,7 @@ def command(
     Lengths, prompts about an image and steps are those of the data where these and the tokenizer are here. With --card,
     exit status 1 where it does not fit, and what to change.
     """
-    settings = read_settings(config, overrides)
+    settings = with_files(read_settings(config, overrides))
     size = None if card is None else card_bytes(card)
     for warning in _not_here(settings):
         click.echo(f"Warning: {warning}", err=True)

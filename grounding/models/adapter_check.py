@@ -16,7 +16,8 @@ from grounding.models.presence import ADAPTER_FILES, check_adapter_files
 
 PREFIX_KINDS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT")
 """Kinds that put virtual tokens before the row: they would run without an error and shift image positions."""
-_PREFIX = "base_model.model."
+PREFIX = "base_model.model."
+"""What PEFT puts before the names of a model's own modules."""
 
 
 def check_adapter(model: nn.Module, folder: Path) -> None:
@@ -34,15 +35,7 @@ def check_adapter(model: nn.Module, folder: Path) -> None:
             where=str(settings_file),
             fix="Use one of another kind, such as LoRA.",
         )
-    try:
-        with safe_open(weights_file, framework="pt") as tensors:
-            shapes = {
-                name.removeprefix(_PREFIX): tuple(tensors.get_slice(name).get_shape())
-                for name in tensors.keys()  # noqa: SIM118 - the reader is no mapping
-            }
-    except (SafetensorError, OSError) as error:
-        problem = f"these weights cannot be read ({error})."
-        raise InputError(problem, where=str(weights_file), fix="Copy or save the adapter again.") from error
+    shapes = adapter_shapes(folder)
     if not shapes:
         raise InputError("this adapter holds no tensors.", where=str(weights_file), fix="Save it again.")
     modules = dict(model.named_modules())
@@ -53,6 +46,24 @@ def check_adapter(model: nn.Module, folder: Path) -> None:
             where=str(folder),
             fix="This adapter was trained on another base model; load it on that one.",
         )
+
+
+def adapter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a stored adapter, by its name in the model that PEFT wraps.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    file = folder / ADAPTER_FILES[1]
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {
+                name.removeprefix(PREFIX): tuple(tensors.get_slice(name).get_shape())
+                for name in tensors.keys()  # noqa: SIM118 - the reader is no mapping
+            }
+    except (SafetensorError, OSError) as error:
+        problem = f"these weights cannot be read ({error})."
+        raise InputError(problem, where=str(file), fix="Copy or save the adapter again.") from error
 
 
 def _misfit(name: str, shape: tuple[int, ...], modules: dict[str, nn.Module]) -> str | None:

@@ -48,7 +48,14 @@ class AdapterNotes:
         """What is not as in training, in sentences, when the adapter is put on these weights.
 
         Args:
-            folder: of the weights.
+            folder: of the weights. The others: see `other_use`.
+        """
+        return self.other_use(image_size, quantization, quantize_tower) + self.other_weights(folder)
+
+    def other_use(self, image_size: int, quantization: str | None = None, quantize_tower: bool = False) -> list[str]:
+        """Sentences where weights of the same numbers are used in another way than in training.
+
+        Args:
             image_size: side in pixels of the pictures that are asked about.
             quantization: "nf4" or "int8"; None: the weights are as they are stored.
             quantize_tower: the tower is quantised too.
@@ -65,7 +72,7 @@ class AdapterNotes:
                 f"The adapter was trained on a base {_how(self.quantization, self.quantize_tower)} and is used on one "
                 f"{_how(*here)}; what it finds may suffer."
             )
-        return found + self.other_weights(folder)
+        return found
 
     def other_weights(self, folder: Path) -> list[str]:
         """A sentence where the weights of a folder are not those of the training."""

@@ -49,6 +49,14 @@ _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _WHITE = (255, 255, 255, 255)
 
 
+class ImageNotThere(InputError):
+    """There is no file of an image's name below the image root, or no such root."""
+
+
+class LinkedOutside(InputError):
+    """An image is a symbolic link that leads out of the image root."""
+
+
 def resolve_image(image_root: Path, name: str, follow_links: bool = False, *, where: str | None = None) -> Path:
     """The file of an image named in an annotation. Both separators part folders, whatever system wrote the name.
 
@@ -59,7 +67,9 @@ def resolve_image(image_root: Path, name: str, follow_links: bool = False, *, wh
         where: record that names the image, for the message.
 
     Raises:
-        InputError: the name is absolute or climbs by `..`, a link leads out of the root, or there is no such file.
+        ImageNotThere: there is no such file.
+        LinkedOutside: a link leads out of the root.
+        InputError: the name is absolute or climbs by `..`, or the file cannot be reached.
     """
     where = where or str(image_root)
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
@@ -75,7 +85,7 @@ def resolve_image(image_root: Path, name: str, follow_links: bool = False, *, wh
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         raise InputError(f"the image {path} cannot be reached: {error}.", where=where) from error
     if not follow_links and not real.is_relative_to(real_root):
-        raise InputError(
+        raise LinkedOutside(
             f"the image {path} is a symbolic link that leads outside the image root, to {real}.",
             where=where,
             fix="Allow it with --follow-links, if it is meant.",
@@ -83,7 +93,7 @@ def resolve_image(image_root: Path, name: str, follow_links: bool = False, *, wh
     if not is_file:
         lacks = "there is no image file" if real_root.is_dir() else f"the image root {image_root} is no folder"
         place = f"{where}, image {path}" if where != str(image_root) else str(path)
-        raise InputError(f"{lacks}.", where=place, fix="Check the image root (--images).")
+        raise ImageNotThere(f"{lacks}.", where=place, fix="Check the image root (--images).")
     return path
 
 

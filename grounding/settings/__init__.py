@@ -4,7 +4,7 @@ Loads no torch. Paths are relative to the working directory, so that the command
 configurations run from the repository's root.
 """
 
-from grounding.settings.read import read_architecture, read_settings
+from grounding.settings.read import read_architecture, read_settings, read_with_places
 from grounding.settings.schema import DataSource, FinetuneSettings, LabelWeightSettings, without_effect
 from grounding.settings.write import differences, settings_yaml, template_settings
 
@@ -15,6 +15,7 @@ __all__ = [
     "differences",
     "read_architecture",
     "read_settings",
+    "read_with_places",
     "settings_yaml",
     "template_settings",
     "without_effect",

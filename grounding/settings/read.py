@@ -31,6 +31,15 @@ def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> FinetuneSe
         InputError: the file is missing or not YAML.
         ManyErrors: everything that is wrong, each with file and line, or the word of the command line.
     """
+    return read_with_places(path, overrides)[0]
+
+
+def read_with_places(path: Path | str, overrides: Sequence[str] = ()) -> tuple[FinetuneSettings, Source]:
+    """The same, and where each setting was written, for what is found wrong with a value only later.
+
+    Raises:
+        InputError, ManyErrors: as `read_settings`.
+    """
     source = load_yaml(Path(path))
     problems = list(source.problems)
     for override in overrides:
@@ -41,7 +50,7 @@ def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> FinetuneSe
     if settings is None or problems:
         raise ManyErrors(f"{path}: these settings cannot be used", problems,
                          fix="`grounding finetune --print-settings` shows every setting with its meaning.")  # fmt: skip
-    return settings
+    return settings, source
 
 
 def _check(source: Source) -> tuple[FinetuneSettings | None, list[str]]:

@@ -97,13 +97,21 @@ class TuningSettings(Section):
     freeze: list[Part] = Field(
         default=[], description=f"Full training: parts left as they are; any of {', '.join(get_args(Part))}."
     )
+    start_from: str | None = Field(
+        default=None,
+        min_length=1,
+        description="LoRA: a run, one of its checkpoints or an adapter folder whose weights are trained further, of "
+        "the same base, targets, rank and alpha; none: a fresh adapter. Optimiser and schedule begin anew.",
+    )
 
 
 class DataSource(Section):
     """One data set."""
 
     path: str = Field(
-        min_length=1, description="JSONL made by `grounding convert`, or a folder with images/ and labels/."
+        min_length=1,
+        description="JSONL made by `grounding convert`, its folder (train.jsonl in it; for data.val: val.jsonl), or a "
+        "folder with images/ and labels/.",
     )
     images: str | None = Field(
         default=None, description="Image root; none: as the manifest says, else the folder of the JSONL."
@@ -128,7 +136,8 @@ class DataSettings(Section):
     )
     val: OneSource = Field(
         default=None,
-        description="A path, or {path, images}, to evaluate on during training; null: the last checkpoint is kept.",
+        description="A path, or {path, images}, to evaluate on during training; null: the last checkpoint is kept; "
+        "left out: val.jsonl in a convert folder that data.train names alone, else as null.",
     )
     max_label_tokens: int = Field(default=1024, ge=1, description="A longer label is refused, never cut.")
     check_images: bool = Field(
@@ -296,6 +305,8 @@ def contradictions(settings: FinetuneSettings) -> Iterator[tuple[KeyPath, str]]:
         yield ("model", "quantize_tower"), "needs model.quantization `nf4` or `int8`"
     if tuning.method == "lora" and tuning.freeze:
         yield ("tuning", "freeze"), "LoRA freezes everything else already: leave it empty, or use method `full`"
+    if tuning.method == "full" and tuning.start_from is not None:
+        yield ("tuning", "start_from"), "names an adapter: to train a whole checkpoint further, name it as model.path"
     if tuning.targets == "published" and tuning.mlp is not None:
         yield ("tuning", "mlp"), "`published` says itself which MLPs are trained: leave `mlp` out"
     if not data.train:

@@ -6,7 +6,7 @@ The only place in this room, besides `run`, that sees settings.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from grounding.errors import InputError
-from grounding.models.adapter_notes import notes_of
+from grounding.models.adapter_notes import notes_of, read_notes
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.hub import checkpoint_folder, is_hub_name, resolved_revision
 from grounding.models.loading import build_model, load_model, usable_device
@@ -31,7 +31,8 @@ from grounding.training.trainer import WriteModel
 from grounding.training.weights import LabelWeights, digit_ids
 from grounding.tuning.adapters import attach_lora, save_adapter
 from grounding.tuning.freeze import train_all_but
-from grounding.tuning.targets import target_modules
+from grounding.tuning.start import check_start
+from grounding.tuning.targets import Targets, target_modules
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -136,15 +137,40 @@ def make_trainable(model: PreTrainedModel, settings: FinetuneSettings) -> PreTra
     if tuning.method == "full":
         train_all_but(model, tuning.freeze)
         return model
-    targets = target_modules(model, tuning.targets, mlp=tuning.mlp is not False)
     return attach_lora(
         model,
-        targets,
+        _targets(model, settings),
         rank=tuning.rank,
         alpha=tuning.alpha,
         dropout=tuning.dropout,
         seed=settings.training.seed,
     )
+
+
+def _targets(model: torch.nn.Module, settings: FinetuneSettings) -> Targets:
+    return target_modules(model, settings.tuning.targets, mlp=settings.tuning.mlp is not False)
+
+
+def check_start_of(
+    model: PreTrainedModel, processor: CogVLMProcessor, settings: FinetuneSettings, start: Path
+) -> list[str]:
+    """Sees that the adapter in a folder can be trained further on this model, which has none yet.
+
+    Returns:
+        Sentences for the user: what of its training is not as it was.
+
+    Raises:
+        InputError: it was trained on another base, or fits these settings in some way not (see `check_start`).
+    """
+    tuning, told = settings.tuning, settings.model
+    check_start(model, start, _targets(model, settings), rank=tuning.rank, alpha=tuning.alpha)
+    notes = read_notes(start)
+    if notes is None:
+        return [f"{start} does not say what it was trained on; that its shapes fit is all that is known."]
+    if others := notes.other_weights(Path(model.config._name_or_path)):
+        raise InputError(others[0], where=f"tuning.start_from = {start}", fix="Name its own base as model.path.")
+    quantization = None if told.quantization == "none" else told.quantization
+    return notes.other_use(processor.image_size, quantization, told.quantize_tower)
 
 
 def make_optimizer(model: torch.nn.Module, settings: FinetuneSettings) -> torch.optim.Optimizer | None:
@@ -177,9 +203,16 @@ def label_weights(settings: FinetuneSettings, processor: CogVLMProcessor) -> Lab
 
 
 def model_writer(
-    model: PreTrainedModel | PeftModel, processor: CogVLMProcessor, settings: FinetuneSettings
+    model: PreTrainedModel | PeftModel,
+    processor: CogVLMProcessor,
+    settings: FinetuneSettings,
+    describe: Callable[[Path], None] = lambda _: None,
 ) -> WriteModel:
-    """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout."""
+    """What saves the model into a folder: the adapter alone, or the whole checkpoint in the published layout.
+
+    Args:
+        describe: writes into an adapter's folder what else belongs there.
+    """
     notes = None
     if isinstance(model, PeftModel):
         notes = notes_of(
@@ -192,6 +225,7 @@ def model_writer(
     def write(folder: Path, weights: Mapping[str, Tensor] | None) -> None:
         if isinstance(model, PeftModel):
             save_adapter(model, folder, weights, notes=notes)
+            describe(folder)
         else:
             model.save_pretrained(folder, state_dict=weights)
             processor.save_pretrained(folder)

@@ -17,7 +17,7 @@ from grounding.labels import label_problems
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.cogvlm.cogvlm import NO_LABEL
 from grounding.models.cogvlm.processor import Encoded
-from grounding.samples import Dataset, Sample, open_image, resolve_image
+from grounding.samples import Dataset, ImageNotThere, LinkedOutside, Sample, open_image, resolve_image
 from grounding.training.dataset import encode_sample
 
 IMAGE_READERS = 4
@@ -187,5 +187,20 @@ def _image_problem(dataset: Dataset, sample: Sample, decode: bool) -> InputError
             assert sample.image is not None
             resolve_image(dataset.image_root, sample.image, where=f"sample {sample.id!r}")
     except InputError as error:
-        return InputError(error.problem, where=f"{dataset.path}, {error.where}", fix=error.fix)
+        return InputError(error.problem, where=f"{dataset.path}, {error.where}", fix=_fix(error, dataset))
     return None
+
+
+def _fix(error: InputError, dataset: Dataset) -> str | None:
+    """What to do about an image, by what a run's settings take."""
+    if isinstance(error, LinkedOutside):
+        return "A run follows no links out of the image root: put the images themselves there."
+    if isinstance(error, ImageNotThere):
+        source = f"{{path: {dataset.path}, images: DIR}}"
+        return f"To name the image root: 'data.train=[{source}]', or for validation 'data.val={source}'."
+    return error.fix
+
+
+def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """The datasets, those of the same file and image root once."""
+    return list({(data.path.resolve(), data.image_root.resolve()): data for data in datasets}.values())

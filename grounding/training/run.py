@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +27,7 @@ from grounding.progress import Bars
 from grounding.samples import Dataset
 from grounding.settings import FinetuneSettings
 from grounding.training.build import (
+    check_start_of,
     label_weights,
     make_model,
     make_optimizer,
@@ -36,18 +38,22 @@ from grounding.training.build import (
     with_row_budget,
 )
 from grounding.training.callbacks import LogFile, ProgressBar, Timetable, answer_bar
-from grounding.training.checks import check_data
+from grounding.training.card import card_writer, no_card
+from grounding.training.checks import check_data, distinct
 from grounding.training.choice import SCORE, best_step, evaluations_since_best
 from grounding.training.collate import collator
 from grounding.training.dataset import Flips, SampleDataset, picture_numbers, read_sources
+from grounding.training.dataset_folders import with_files
 from grounding.training.failures import failures_told, stopped
+from grounding.training.held_out import trained_on_too
 from grounding.training.mixing import MixtureSampler
-from grounding.training.run_folder import RunFolder, open_run, start_run
+from grounding.training.run_folder import RunFolder, adapter_to_start_from, open_run, start_run
 from grounding.training.spread import check_launcher, share_buffers, spreads_weights
 from grounding.training.steps import arrange_together
 from grounding.training.summary import say_data, say_notes, say_packing, say_steps, say_trainable
 from grounding.training.tracking import Pictures, check_trackers, trackers
 from grounding.training.trainer import Evaluate, GroundingTrainer
+from grounding.tuning.start import load_start
 
 # From the processor, validation samples, and what is told how many of them were answered since the last call, to a
 # function from the model to numbers, `grec_50` among them.
@@ -98,7 +104,7 @@ def run(
     first = arguments.process_index == 0
     say = say if first else _silent
     with arguments.main_process_first():
-        folder, settings = open_run(settings)
+        folder, settings = open_run(with_files(settings))
         settings = with_revision(settings)
     if folder.result.exists():
         say(f"This run is through already: {folder.result}")
@@ -108,15 +114,22 @@ def run(
     val = read_sources([settings.data.val] if settings.data.val else [], flatten=settings.data.flatten_history)
     asked = _draw(val, settings.evaluation.samples, settings.training.seed) if evaluate_factory else None
     pictures, effective = picture_numbers(train), settings.training.effective_batch
-    checkpoint = folder.last_checkpoint()
+    checkpoint, start = folder.last_checkpoint(), settings.tuning.start_from
+    started = adapter_to_start_from(start) if start is not None and checkpoint is None else None
     model, processor = make_model(settings, train, checkpoint)
+    if started is not None:
+        for warning in check_start_of(model, processor, settings, started):
+            say(f"Warning: {warning}")
     settings = with_row_budget(settings, processor)
     pack_tokens = settings.training.pack_tokens if settings.training.pack else None
+    leaks = list(trained_on_too(train, val)) if first else []
+    has_card = first and settings.tuning.method == "lora"
+    describe = card_writer(settings, processor, train, val, asked, leaks) if has_card else no_card
     if settings.model.quantization != "none":
         say(say_quantized(model))
     with Bars(transient=False) as bars:
         if first:
-            everything = [*train, *val]
+            everything = distinct([*train, *val])
             total = sum(len(data.samples) for data in everything)
             checking = bars.add_task("checking the data", total=total, note="")
             statistics = check_data(
@@ -132,9 +145,14 @@ def run(
             say(say_packing(pictures, settings, statistics))
             for note in say_notes(settings, statistics, asked):
                 say(note)
+            for leak in leaks:
+                say(f"Warning: {leak}")
         if spreads_weights():
             share_buffers(model)
         model = make_trainable(model, settings)
+        if started is not None:
+            load_start(model, started)
+            say(f"Starts from the adapter {started}.")
         say(say_trainable(model, settings))
         sampler = MixtureSampler(
             [len(data.samples) for data in train],
@@ -161,7 +179,7 @@ def run(
             effective_batch=effective,
             collate=collator(processor, rows_at_once=settings.training.micro_batch, pack_tokens=pack_tokens),
             folder=folder,
-            write_model=model_writer(model, processor, settings),
+            write_model=model_writer(model, processor, settings, describe),
             val=SampleDataset(val[0].samples, val[0].image_root, processor) if val else None,
             collate_val=collator(processor, pack_tokens=pack_tokens),
             evaluate=evaluate_factory(processor, asked, answer_bar(bars, len(asked.samples)))
@@ -186,10 +204,11 @@ def run(
             if timetable.stopping and trainer.state.global_step < trainer.state.max_steps:
                 raise RunError(stopped(trainer))
         trainer.accelerator.wait_for_everyone()  # the first process has written the log to its end
-    history = _read_log(folder)
+    result = _result(folder, _read_log(folder))
     if first:
-        folder.write_result(folder.checkpoint(_chosen_step(folder, history)))
-    return _result(folder, history)
+        about = partial(describe, step=result.best_step, metrics=result.metrics)
+        folder.write_result(folder.checkpoint(result.best_step), about)
+    return result
 
 
 def _silent(_: str) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from grounding.errors import InputError, ManyErrors, RunError
+from grounding.models.presence import check_adapter_files
 from grounding.samples import atomic_path, write_text_atomic
 from grounding.settings import FinetuneSettings, differences, read_settings, settings_yaml
 
@@ -63,10 +64,11 @@ class RunFolder:
         names = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in self.checkpoints.glob("checkpoint-*"))
         return [int(name[1]) for name in names if name]
 
-    def write_result(self, checkpoint: Path) -> None:
-        """Make a checkpoint's model the result of the run."""
+    def write_result(self, checkpoint: Path, describe: Callable[[Path], None] = lambda _: None) -> None:
+        """Make a checkpoint's model the result of the run; `describe` adds to its folder what else belongs there."""
         with disk_errors(self.result), atomic_path(self.result) as temporary:
             shutil.copytree(checkpoint, temporary, ignore=shutil.ignore_patterns(*STATE_FILES))
+            describe(temporary)
 
     def rewrite_log(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Make the log hold exactly these entries: those that a resumed run will repeat are gone."""
@@ -91,6 +93,29 @@ def run_of(result: Path) -> RunFolder | None:
     return None
 
 
+def adapter_folder(path: Path) -> Path | None:
+    """The folder with the adapter itself: `path`, or what a run's folder holds; None where there is none."""
+    folders = (path, path / "adapter")
+    return next((folder for folder in folders if (folder / "adapter_config.json").is_file()), None)
+
+
+def adapter_to_start_from(start: str) -> Path:
+    """The folder of the adapter that tuning.start_from names.
+
+    Raises:
+        InputError: there is none, or not all of it.
+    """
+    folder = adapter_folder(Path(start))
+    if folder is None:
+        raise InputError(
+            "there is no adapter_config.json here nor in adapter/.",
+            where=f"tuning.start_from = {start}",
+            fix="Name a run, one of its checkpoints/checkpoint-STEP, or another PEFT folder.",
+        )
+    check_adapter_files(folder)
+    return folder
+
+
 def open_run(settings: FinetuneSettings) -> tuple[RunFolder, FinetuneSettings]:
     """The run folder of these settings: new, or that of a stopped run with the same settings.
 
@@ -112,7 +137,8 @@ def open_run(settings: FinetuneSettings) -> tuple[RunFolder, FinetuneSettings]:
             raise ManyErrors(
                 f"{folder.root} holds a run with other settings",
                 changed,
-                fix="Name another `output`, or give the settings that run had to go on with it.",
+                fix="Name another `output`, or give the settings that run had to go on with it."
+                + _how_to_train_on(folder, settings.tuning.method, changed),
             )
     elif folder.root.is_dir() and any(folder.root.iterdir()):
         raise InputError(
@@ -121,6 +147,15 @@ def open_run(settings: FinetuneSettings) -> tuple[RunFolder, FinetuneSettings]:
             fix="Name a new folder.",
         )
     return folder, settings
+
+
+def _how_to_train_on(folder: RunFolder, method: str, changed: Sequence[str]) -> str:
+    """Where a run was to be made longer, what does that instead: its schedule ends where it was planned to."""
+    trained = folder.result if folder.result.exists() else folder.last_checkpoint()
+    if trained is None or not any(one.startswith(("training.max_steps:", "training.epochs:")) for one in changed):
+        return ""
+    words = f"tuning.start_from={trained}" if method == "lora" else f"model.path={trained} (without model.architecture)"
+    return f" A run cannot be made longer, but trained further: another `output` and {words}."
 
 
 def start_run(folder: RunFolder, settings: FinetuneSettings) -> None:

@@ -17,14 +17,13 @@ from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
 from torch import Tensor, nn
 
 from grounding.errors import InputError, RunError
-from grounding.models.adapter_check import check_adapter
+from grounding.models.adapter_check import PREFIX, check_adapter
 from grounding.models.checkpoint import check_tensors, read_config, weight_files
 from grounding.models.cogvlm import CogVLMConfig, CogVLMForCausalLM
 from grounding.models.cogvlm.resolution import POSITIONS, interpolate_positions
 from grounding.models.quantization import is_quantizable, parts_kept, through_quantization
 from grounding.models.shards import SHARD_BYTES, StoredTensors, TensorPlan, write_shards
 
-PREFIX = "base_model.model."
 PROBES = 8
 """Rows of random input that a merged matrix is compared on."""
 TOLERANCE = {torch.float32: 1e-5}

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from grounding.cli.finetune import make_evaluate
+from grounding.cli.finetune import _base_options, make_evaluate
 from grounding.cli.main import group
 from grounding.errors import RunError
 from grounding.inference.engine import Answer, Request
@@ -74,6 +74,47 @@ def test_mistakes_are_told_at_once_and_exit_with_2(data: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
     found = CliRunner().invoke(group, ["finetune", str(tmp_path / "none.yaml")])
     assert found.exit_code == 2 and "no such file" in found.stderr
+
+
+def test_a_folder_that_convert_made_is_taken_with_its_validation_data(data: Path, tmp_path: Path) -> None:
+    write_samples(data / "val.jsonl", scene_samples(data, 1, seed=1, prefix="v"))
+    config = tmp_path / "mine.yaml"
+    lines = CONFIG.read_text(encoding="utf-8").splitlines(keepends=True)
+    config.write_text("".join(line for line in lines if not line.startswith("  val:")), encoding="utf-8")
+    call = [word for word in words(data, tmp_path / "run", f"data.train={data}") if not word.startswith("data.val")]
+    found = CliRunner().invoke(group, [call[0], str(config), *call[2:]])
+    assert found.exit_code == 0, found.output
+    assert f"4 from {data / 'train.jsonl'}; 2 to evaluate on from {data / 'val.jsonl'}" in found.stdout
+    kept = read_settings(tmp_path / "run" / "settings.yaml").data
+    assert [one.path for one in kept.train] == [str(data / "train.jsonl")]
+    assert kept.val is not None and kept.val.path == str(data / "val.jsonl")
+
+
+def test_the_command_that_measures_loads_the_base_as_the_run_did() -> None:
+    held = ["model.quantization=nf4", "model.quantize_tower=true", "model.rope_dtype=float32", "model.tokenizer=a b"]
+    settings = read_settings(CONFIG.with_name("qlora_24gb.yaml"), ["model.path=m", *held])
+    expected = "--model m --tokenizer 'a b' --quantization nf4 --quantize-tower --rope-dtype float32"
+    assert _base_options(settings) == expected
+
+
+def test_what_a_shipped_configuration_names_is_told_as_its_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = CONFIG.with_name("qlora_24gb.yaml")
+    number = 1 + shipped.read_text(encoding="utf-8").splitlines().index("  val: data/mine/val.jsonl")
+    found = CliRunner().invoke(group, ["finetune", str(shipped), f"data.train={data / 'train.jsonl'}"])
+    assert found.exit_code == 2
+    assert f"It is data.val in {shipped}:{number}; name another with data.val=PATH, or data.val=null" in found.stderr
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    call = ["finetune", str(shipped), f"data.train={data}", "data.val=null", "model.tokenizer=null"]
+    found = CliRunner().invoke(group, call)
+    assert found.exit_code == 2 and "fetching that name from the hub failed (no network)" in found.stderr
+    assert f"It is model.path in {shipped}:" in found.stderr
 
 
 def test_print_settings_is_a_file_that_loads(tmp_path: Path) -> None:

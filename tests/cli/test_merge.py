@@ -184,6 +184,8 @@ def test_what_is_refused(run_folder: Path, base: Path, tmp_path: Path, monkeypat
     refuse("no PEFT adapter", tmp_path, "--out", out)
     refuse("was trained with nf4", run_folder, "--out", out, "--quantization", "int8")
     refuse("is no size", run_folder, "--out", out, "--shard-size", "big")
+    refuse("dequantised: as it was rounded in QLoRA", run_folder, "--out", out, "--base", base)
+    refuse("original: as it is stored", run_folder, "--out", out, "--base", base)
     refuse("is no device", run_folder, "--out", out, "--device", "gpu9")
     refuse("torch sees", run_folder, "--out", out, "--device", "cuda:99")
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Disk", (), {"free": 10})())

@@ -53,6 +53,7 @@ def test_lengths_and_steps_are_those_of_the_data(tiny: Path) -> None:
     assert "Steps: 5, 2 an epoch of 8 prompts; 4 prompts a step." in result.stdout
     assert "measured on 8 samples" in result.stdout and "6 of the image" in result.stdout
     assert "trained weights" in result.stdout and "as in the settings" in result.stdout
+    assert "measured on 8 samples" in grounding("plan", tiny, f"data.train={tiny.parent}").stdout
     assert "Steps: 7 of 4" in grounding("plan", tiny, "training.max_steps=7").stdout
 
 

@@ -13,6 +13,7 @@ from grounding.pocket.scenes import draw_scenes
 from grounding.samples import Manifest, Sample, write_manifest, write_samples
 from grounding.settings import FinetuneSettings
 from grounding.text import NOT_FOUND, write_boxes
+from grounding.training.run import run
 
 ARCHITECTURE: dict[str, Any] = {
     "hidden_size": 32,
@@ -100,6 +101,21 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_samples(folder / "other.jsonl", text_samples(10))
     write_manifest(folder / "manifest.json", Manifest(image_root="."))
     return folder
+
+
+@pytest.fixture
+def base(make_settings: MakeSettings, tmp_path: Path) -> Path:
+    """A checkpoint to adapt, made by a short full run."""
+    settings = make_settings(output=str(tmp_path / "base"), training={"max_steps": 1})
+    return run(settings, say=lambda _: None).result
+
+
+def lora(base: Path, **model: Any) -> dict[str, Any]:
+    """Settings that put LoRA on a checkpoint."""
+    return {
+        "model": {"architecture": None, "path": str(base), **model},
+        "tuning": {"method": "lora", "rank": 4, "alpha": 8},
+    }
 
 
 MakeSettings = Callable[..., FinetuneSettings]

@@ -55,7 +55,7 @@ def test_good_data_is_measured(good: Dataset, processor: CogVLMProcessor) -> Non
         (0, {"label": "somewhere"}, r"cannot be read \(no_box\)"),
         (0, {"label": "No matching object was found."}, "says that nothing was found"),
         (1, {"label": "[[001,002,003,004]]"}, "none of the not-found sentences"),
-        (0, {"image": "images/none.png"}, "no image file"),
+        (0, {"image": "images/none.png"}, r"no image file.*'data.train=\[{path: .*train.jsonl, images: DIR}\]'"),
         (0, {"image": "../outside.png"}, "outside the image root"),
         (0, {"width": 41}, "the sample says 41 x 30"),
         (6, {"label": "word " * 99}, "tokens, data.max_label_tokens allows 100"),
@@ -134,6 +134,16 @@ def test_files_are_looked_for_without_decoding(good: Dataset, processor: CogVLMP
     elsewhere = Dataset(good.samples, tmp_path, good.not_found, good.path)
     with pytest.raises(ManyErrors, match="no image file"):
         check(elsewhere, processor, decode_images=False)
+
+
+def test_what_is_said_of_images_names_settings_and_no_options(
+    good: Dataset, processor: CogVLMProcessor, tmp_path: Path
+) -> None:
+    (tmp_path / "images").symlink_to(good.image_root / "images")
+    for root, said in ((tmp_path, "A run follows no links"), (tmp_path / "nowhere", "'data.val={path: ")):
+        with pytest.raises(ManyErrors) as caught:
+            check(Dataset(good.samples, root, good.not_found, good.path), processor)
+        assert all(said in problem and "--" not in problem for problem in caught.value.problems)
 
 
 def test_samples_that_ask_for_no_box_are_not_read_as_boxes(good: Dataset, processor: CogVLMProcessor) -> None:

@@ -20,7 +20,7 @@ from grounding.settings import read_settings
 from grounding.training.build import with_row_budget
 from grounding.training.run import run
 from grounding.training.trainer import GroundingTrainer
-from tests.training.conftest import MakeSettings
+from tests.training.conftest import MakeSettings, lora
 
 
 def log_of(folder: str | Path) -> list[dict[str, Any]]:
@@ -37,22 +37,6 @@ def weights(result: Path) -> dict[str, Tensor]:
 
 def same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.fixture
-def base(make_settings: MakeSettings, tmp_path: Path) -> Path:
-    """A checkpoint to adapt, made by a short full run."""
-    settings = make_settings(output=str(tmp_path / "base"), training={"max_steps": 1})
-    return run(settings, say=lambda _: None).result
-
-
-@pytest.fixture
-def lora(base: Path) -> dict[str, Any]:
-    """Settings that put LoRA on that checkpoint."""
-    return {
-        "model": {"architecture": None, "path": str(base)},
-        "tuning": {"method": "lora", "rank": 4, "alpha": 8},
-    }
 
 
 def test_full_training_learns_and_leaves_a_checkpoint_in_the_published_layout(make_settings: MakeSettings) -> None:
@@ -96,9 +80,9 @@ MUON = {"optimizer": "muon", "label_weights": {"first": 3.0, "tens": 0.5, "units
 @pytest.mark.parametrize("method", ["full", "lora", "muon"])
 @pytest.mark.parametrize("stop", [3, 4])  # in the middle of the second epoch, and at its end
 def test_resumed_is_uninterrupted_bit_for_bit(
-    make_settings: MakeSettings, lora: dict[str, Any], tmp_path: Path, method: str, stop: int
+    make_settings: MakeSettings, base: Path, tmp_path: Path, method: str, stop: int
 ) -> None:
-    changes = lora if method == "lora" else {}
+    changes = lora(base) if method == "lora" else {}
     training = {"epochs": 3, **(MUON if method == "muon" else {})}
     common: dict[str, Any] = {**changes, "training": training, "evaluation": {"every": 2}}
     whole = run(make_settings(output=str(tmp_path / "whole"), **common), say=lambda _: None)

@@ -21,25 +21,11 @@ from grounding.training.build import accumulation, make_model, make_trainable
 from grounding.training.run import run
 from grounding.training.run_folder import RunFolder, disk_errors
 from grounding.tuning.targets import target_modules
-from tests.training.conftest import MakeSettings
+from tests.training.conftest import MakeSettings, lora
 
 
 def quiet(_: str) -> None:
     """For runs whose words are not looked at."""
-
-
-@pytest.fixture
-def base(make_settings: MakeSettings, tmp_path: Path) -> Path:
-    """A checkpoint to adapt."""
-    return run(make_settings(output=str(tmp_path / "base"), training={"max_steps": 1}), say=quiet).result
-
-
-def lora(base: Path, **model: Any) -> dict[str, Any]:
-    """Settings that put LoRA on a checkpoint."""
-    return {
-        "model": {"architecture": None, "path": str(base), **model},
-        "tuning": {"method": "lora", "rank": 4, "alpha": 8},
-    }
 
 
 def log_losses(folder: str) -> list[float]:
@@ -173,6 +159,21 @@ def test_the_data_are_refused_before_anything_is_written(make_settings: MakeSett
     assert not Path(settings.output).exists()
 
 
+def test_the_same_data_twice_are_looked_at_once_and_told_as_seen(make_settings: MakeSettings, scenes: Path) -> None:
+    said: list[str] = []
+    train = str(scenes / "train.jsonl")
+    run(make_settings(data={"train": train, "val": train}, training={"max_steps": 1}), say=said.append)
+    assert any("8 to evaluate on" in line and "; 2 of all have no image" in line for line in said)
+    (warning,) = [line for line in said if line.startswith("Warning")]
+    assert "8 of the 8 samples of data.val and 3 of its 3 images are trained on too" in warning
+    bad = scenes / "bad.jsonl"
+    samples = read_samples(scenes / "train.jsonl")
+    write_samples(bad, [_with_label(samples[0], "[[1]]"), *samples[1:]])
+    with pytest.raises(ManyErrors) as caught:
+        run(make_settings(output=train + "-bad", data={"train": str(bad), "val": str(bad)}), say=quiet)
+    assert len(caught.value.problems) == 1
+
+
 def _with_label(sample: Sample, label: str) -> Sample:
     fields = {name: getattr(sample, name) for name in sample.__struct_fields__}
     return Sample(**(fields | {"label": label}))
@@ -196,6 +197,10 @@ def test_a_run_with_other_settings_is_left_alone(make_settings: MakeSettings) ->
     with pytest.raises(ManyErrors, match=r"max_steps: 1 -> 2") as caught:
         run(make_settings(training={"max_steps": 2, "seed": 7, "micro_batch": 4}), say=quiet)
     assert caught.value.problems == ["training.max_steps: 1 -> 2", "training.seed: 0 -> 7"]
+    assert "another `output` and model.path=" in str(caught.value) and "run/model (without" in str(caught.value)
+    with pytest.raises(ManyErrors) as caught:
+        run(make_settings(training={"max_steps": 1, "seed": 7}), say=quiet)
+    assert "made longer" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("processes", "steps"), [(1, 8), (2, 4), (8, 1)])
