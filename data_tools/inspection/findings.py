@@ -14,9 +14,8 @@ from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, remark, share
 from data_tools.inspection.table import DOUBLE, Ints, Table
 from data_tools.inspection.words import Words, say
-from data_tools.reasons import REASONS
+from data_tools.reasons import REASONS, unit_of
 from data_tools.stats import BUDGET, NO_CLASS
-from data_tools.tiles import COUNTED_IN_TILES
 from grounding.samples import LANGUAGES
 
 TRAIN = "train"
@@ -173,11 +172,11 @@ def _refusals(opened: Opened) -> Iterator[Remark]:
     """What convert left out, where that is much of what was annotated; what the edges of tiles cut off is not."""
     if opened.conversion is None:
         return
-    tiled = COUNTED_IN_TILES if opened.conversion.settings.get("tiles") else frozenset[str]()
+    in_tiles = bool(opened.conversion.settings.get("tiles"))
     refused = {
         reason: n
         for reason, n in opened.conversion.refusals.items()
-        if reason in REASONS.keys() - tiled and REASONS[reason].unit in ("annotation", "image")
+        if reason in REASONS and unit_of(reason, in_tiles=in_tiles) in ("annotation", "image")
     }
     kept = sum(split.get("boxes", 0) for split in opened.conversion.counts.get("splits", {}).values())
     total = sum(refused.values())

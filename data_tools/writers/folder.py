@@ -102,7 +102,8 @@ class Folder:
             self.outdated = [name for name in left if (self._out / name).exists()]
         write_manifest(self._manifest, manifest)
         if tally is not None:
-            write_findings(self._renames.enter_context(atomic_path(self._out / FINDINGS)), tally)
+            place = self._renames.enter_context(atomic_path(self._out / FINDINGS))
+            write_findings(place, tally, in_tiles=bool(manifest.settings.get("tiles")))
 
     def _changed(self, before: Manifest, manifest: Manifest) -> list[str]:
         """Names of the files of the earlier dataset that would not say the same any more."""
