@@ -70,6 +70,11 @@ REASONS: dict[str, Rule] = {
         "mended", "file", "data.yaml gives several class numbers one name: they are one class (is a name wrong?)"
     ),
     "class_number_differs": Rule("kept", "file", "nc of data.yaml is not the number of its names; the names count"),
+    "part_of_group": Rule(
+        "mended",
+        "annotation",
+        "a shape of this label and group_id stands there before: parts of one object, whose box is round them all",
+    ),
     "image_refused": Rule("refused", "annotation", "its image is refused"),
     "class_refused": Rule(
         "refused", "annotation", "sound by itself; its class is refused in its image, for another box or as a whole"
@@ -140,6 +145,7 @@ REASONS: dict[str, Rule] = {
         "image",
         "the annotation file is no sound XML, or has another root than <annotation>, or defines entities",
     ),
+    "unreadable_json": Rule("refused", "image", "the annotation file is no sound JSON object with a list of shapes"),
     "nameless_object": Rule(
         "refused", "image", "an object has no class name: any class of this image could be incomplete"
     ),

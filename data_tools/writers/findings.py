@@ -19,7 +19,8 @@ FINDINGS = "findings.json"
 def write_findings(path: Path, tally: Tally, *, in_tiles: bool = False) -> None:
     """Writes a list, one finding a line, by reason in the order of the table, under a temporary name first.
 
-    `in_tiles`: the set is of tiles, and what is met in several of them is counted in each. Raises RunError where the file cannot be written.
+    `in_tiles`: the set is of tiles, and what is met in several of them is counted in each. Raises RunError where the
+    file cannot be written.
     """
     lines = [
         msgspec.json.encode(
