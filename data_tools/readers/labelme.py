@@ -24,6 +24,7 @@ from data_tools.readers.documents import convert_entries, entry_of, read_bytes
 from data_tools.readers.image_files import FilesThere
 from data_tools.records import XYXY, Annotation, Finding, Record, Source, Tally, classes_in_any
 from grounding.errors import InputError
+from grounding.geometry import envelope
 
 LEAST_POINTS = {"rectangle": 2, "polygon": 3, "oriented_rectangle": 4, "rotation": 4, "circle": 2, "mask": 2}
 
@@ -180,10 +181,13 @@ def _together(parts: Sequence[Part], findings: list[Finding]) -> Annotation | No
     if any(part.fault for part in parts):
         findings += [Finding(part.fault or "class_refused", part.place, part.category) for part in parts]
         return None
-    corners = np.array([part.box for part in parts])
-    x0, y0, x1, y1 = *corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()
+    x0, y0, x1, y1 = envelope([part.box for part in parts if part.box is not None]).tolist()
     findings += [Finding("part_of_group", part.place, part.category) for part in parts[1:]]
     difficult = any(part.difficult for part in parts)
     findings += [Finding("difficult", first.place, first.category)] if difficult else []
-    ignore = "difficult" if difficult else None
-    return Annotation(xyxy_px=(x0, y0, x1, y1), category=first.category, place=first.place, ignore=ignore)
+    return Annotation(
+        xyxy_px=(x0, y0, x1, y1),
+        category=first.category,
+        place=first.place,
+        ignore="difficult" if difficult else None,
+    )

@@ -8,10 +8,10 @@ grounding export data/mine/test.jsonl --to swift --out test.swift.jsonl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -20,7 +20,7 @@ from data_tools.inspection.opening import open_splits
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.splits import SPLITS
-from data_tools.writers import STYLES, Style, coco, writable
+from data_tools.writers import STYLES, Style, coco, writable, yolo
 from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
 from grounding.cli.choice import Choice
@@ -32,16 +32,35 @@ from grounding.samples import Dataset, Sample, open_dataset, pick
 from grounding.text import COGVLM, DIALECTS, Dialect, dialect_named
 
 INSTANCES, RESULTS = "coco-instances", "coco-results"
+YOLO, YOLO_RESULTS = "yolo", "yolo-results"
+ANSWERS = (RESULTS, YOLO_RESULTS)
+FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
 SURE = 1.0  # the score of a box that comes without one
+
+
+class Form(NamedTuple):
+    """A form that knows images, classes and all boxes of a class; its module says what of samples that leaves."""
+
+    word: str
+    counted: Callable[[Sequence[Sample]], tuple[list[int], dict[str, int]]]
+    classes_of: Callable[[Iterable[Sample]], frozenset[str]]
+    write_results: Callable[..., int]
+
+
+_COCO = Form("COCO", coco.counted, coco.classes_of, coco.write_results)
+_YOLO = Form("YOLO", yolo.counted, yolo.classes_of, yolo.write_results)
 
 
 @click.command("export")
 @click.argument("dataset", type=PATH)
 @click.option(
-    "--to", type=Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
+    "--to",
+    type=Choice([*STYLES, INSTANCES, RESULTS, YOLO, YOLO_RESULTS]),
+    required=True,
+    help="The form; docs/formats.md has all.",
 )
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write; of several, their folder.")
-@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")
+@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help=f"The answers, for {' and '.join(ANSWERS)}.")
 @click.option(
     "--dialect",
     default=COGVLM.name,
@@ -50,7 +69,7 @@ SURE = 1.0  # the score of a box that comes without one
     help=f"Form of the boxes in --predictions: {', '.join(DIALECTS)}.",
 )
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction give no box.")
-@click.option("--embed-images", is_flag=True, help="parquet: the image files too, in a column `picture`.")
+@click.option("--embed-images", is_flag=True, help="The image files too. parquet: in a column `picture`.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier export.")
@@ -68,9 +87,10 @@ def command(
 ) -> None:
     """Write DATASET in the form that another program reads: a .jsonl file, or a folder with images/ and labels/.
 
-    Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels. With
-    coco-results it is the answers to DATASET that go out, with the image and class ids of coco-instances. Class ids
-    are those of the whole dataset: of train, val and test together, where they lie beside each other.
+    Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels, for
+    yolo in fractions of the image's sides. With coco-results and yolo-results it is the answers to DATASET that go
+    out, with the image and class ids of coco-instances and yolo. Class ids are those of the whole dataset: of train,
+    val and test together, where they lie beside each other.
     """
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
@@ -78,6 +98,9 @@ def command(
         opened = open_splits(dataset, images)
         for name in opened.empty:
             click.echo(f"{name} has no sample; no file is written for it")
+        if to == YOLO:
+            _export_yolo(opened.splits, out, frozenset(), embed_images, follow_links)
+            return
         if to == INSTANCES:
             files = {name: out / f"{name}.json" for name in opened.splits}
             _check_new(files.values(), overwrite)
@@ -89,13 +112,18 @@ def command(
         for name, split in opened.splits.items():
             _export_samples(split, files[name], style)
         return
-    _check_new([out], overwrite)
+    if to not in FOLDERS:
+        _check_new([out], overwrite)
     whole = open_dataset(dataset, images)
-    if to == RESULTS:
+    if to in ANSWERS:
         assert predictions is not None
-        _export_results(whole, predictions, out, dialect_named(dialect), allow_missing)
+        form = _COCO if to == RESULTS else _YOLO
+        _export_results(whole, predictions, out, dialect_named(dialect), allow_missing, form)
     elif to == INSTANCES:
-        _export_instances({out: whole}, _classes_beside(dataset))
+        _export_instances({out: whole}, _classes_beside(dataset, _COCO))
+    elif to == YOLO:
+        named = dataset.stem if dataset.stem in SPLITS else SPLITS[0]
+        _export_yolo({named: whole}, out, _classes_beside(dataset, _YOLO), embed_images, follow_links)
     else:
         _export_samples(whole, out, _style(to, embed_images, whole, follow_links))
 
@@ -108,23 +136,42 @@ def _check_new(files: Iterable[Path], overwrite: bool) -> None:
         raise InputError(f"stands there already: {', '.join(old)}", where="--out", fix=fix)
 
 
-def _classes_beside(dataset: Path) -> frozenset[str]:
+def _classes_beside(dataset: Path, form: Form) -> frozenset[str]:
     """The classes of the other splits beside a file of one; none, and this is told, where it is alone."""
     beside = [dataset.with_name(f"{name}.jsonl") for name in SPLITS]
     others = [file for file in beside if file != dataset and file.is_file() and file.stat().st_size]
     if dataset not in beside or not others:
         click.echo(f"classes are numbered by {dataset.name} alone: no other split lies beside it")
         return frozenset()
-    return frozenset().union(*(coco.classes_of(open_dataset(file).samples) for file in others))
+    return frozenset().union(*(form.classes_of(open_dataset(file).samples) for file in others))
 
 
 def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
     """A file for each split, with the classes of all of them and `classes`."""
-    counted = {out: _counted(split.samples) for out, split in splits.items()}
+    counted = {out: _counted(split.samples, _COCO) for out, split in splits.items()}
     every = classes.union(*(coco.classes_of(samples) for samples in counted.values()))
     for out, samples in counted.items():
         coco.write_instances(out, samples, every)
         click.echo(f"{out}: the truth of {len(samples):,} samples, {len(every):,} classes")
+
+
+def _export_yolo(
+    splits: Mapping[str, Dataset], out: Path, classes: frozenset[str], embed_images: bool, follow_links: bool
+) -> None:
+    """One folder of all splits, with their classes and `classes`."""
+    if unknown := sorted(splits.keys() - set(SPLITS)):
+        raise InputError(f"YOLO knows {', '.join(SPLITS)}; found {', '.join(unknown)}", where="--to yolo")
+    counted = {name: _counted(split.samples, _YOLO) for name, split in splits.items()}
+    every = classes.union(*(yolo.classes_of(samples) for samples in counted.values()))
+    image_root = next(iter(splits.values())).image_root
+    pictures = yolo.Pictures(image_root, follow_links) if embed_images else None
+    ignored = yolo.write_truth(out, counted, every, pictures)
+    click.echo(f"{out}: the truth of {sum(map(len, counted.values())):,} samples, {len(every):,} classes")
+    if ignored:
+        click.echo(f"left out: {ignored:,} boxes to ignore; YOLO takes what is in them for background")
+    click.echo("YOLO takes every class that has no row in an image for absent there, whether it was asked for or not")
+    if not embed_images:
+        click.echo(f"without images: lay those of {image_root.resolve()} into {out / yolo.FOLDER}, or --embed-images")
 
 
 def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:
@@ -139,18 +186,22 @@ def _check(
     dataset: Path, splits: Sequence[str], to: str, out: Path, predictions: Path | None, embed_images: bool
 ) -> None:
     """Options that contradict each other, before anything is read."""
-    if (predictions is not None) != (to == RESULTS):
-        raise InputError(f"--to {RESULTS} needs --predictions, and nothing else takes it", where="grounding export")
-    if embed_images and to != "parquet":
-        raise InputError("only parquet has room for images", where="--embed-images")
-    if splits and to == RESULTS:
+    if (predictions is not None) != (to in ANSWERS):
+        problem = f"--to {' and '.join(ANSWERS)} need --predictions, and nothing else takes it"
+        raise InputError(problem, where="grounding export")
+    if embed_images and to not in ("parquet", YOLO):
+        raise InputError(f"only parquet and {YOLO} have room for images", where="--embed-images")
+    if splits and to in ANSWERS:
         problem = f"is a folder with {', '.join(splits)}, and the answers in --predictions are to one file"
         raise InputError(problem, where=str(dataset), fix="Name one of them.")
     if splits and out.exists() and not out.is_dir():
         raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
     if splits and (out / MANIFEST).exists():
         raise InputError("holds a dataset, whose files would be replaced", where=f"--out {out}", fix="Name another.")
-    if out.is_dir() and not splits:
+    if to in FOLDERS and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        problem = "stands there already, and a folder is written as a whole"
+        raise InputError(problem, where=f"--out {out}", fix="Name another, or remove it.")
+    if out.is_dir() and not splits and to not in FOLDERS:
         raise InputError("is a folder; a file is written", where=f"--out {out}")
     for source in (dataset, predictions):
         if source is not None and out.resolve() == source.resolve():
@@ -177,14 +228,14 @@ def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
     yield from samples
 
 
-def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool) -> None:
+def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool, form: Form) -> None:
     predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
-    places, _ = coco.counted(dataset.samples)
-    samples = _counted(dataset.samples)
+    places, _ = form.counted(dataset.samples)
+    samples = _counted(dataset.samples, form)
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
-    classes = _classes_beside(dataset.path)
-    written = coco.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
+    classes = _classes_beside(dataset.path, form)
+    written = form.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
     click.echo(f"{out}: {written:,} boxes from {len(samples):,} answers")
     for status, count in _without_boxes(answers).items():
         click.echo(f"no box: {count:,} answers, {status}")
@@ -194,11 +245,11 @@ def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, a
         click.echo(f"score {SURE}: {unscored:,} boxes come without one{unfit}")
 
 
-def _counted(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples that COCO can say; what is left out is told."""
-    places, others = coco.counted(samples)
-    for task, count in others.items():
-        click.echo(f"left out: {count:,} samples of {task}, which COCO has no word for")
+def _counted(samples: Sequence[Sample], form: Form) -> Sequence[Sample]:
+    """The samples that a form can say; what is left out is told."""
+    places, others = form.counted(samples)
+    for what, count in others.items():
+        click.echo(f"left out: {count:,} samples of {what}, which {form.word} has no word for")
     return pick(samples, places)
 
 
