@@ -25,12 +25,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import RESULTS
 from data_tools.reasons import REASONS, Unit
 from grounding.cli.main import group
+from grounding.cli.tables import output, print_whole
 from grounding.samples import write_json_atomic
 from tests.data_tools import sets
 
@@ -258,7 +258,7 @@ def main(data: Path | None) -> None:
     table = Table("format", *COLUMNS, "refused because", title="What goes into `grounding convert`, and what comes out")
     for name, row in rows.items():
         table.add_row(name, *(str(row[column]) for column in COLUMNS), told(row["reasons"]))
-    Console().print(table)
+    print_whole(output(), table)
     before = json.loads(PATH.read_bytes()) if PATH.exists() else {}
     write_json_atomic(PATH, before | rows)  # what cannot be had on this machine stays as it was measured
     if wrong := [name for name, row in rows.items() if not balances(row)]:

@@ -46,9 +46,14 @@ def data_findings(opened: Opened, table: Table, numbers: Numbers, words: Words) 
     yield from _refusals(opened)
 
 
-def _splits(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
+def empty_splits(opened: Opened) -> Iterator[Remark]:
+    """Splits without a sample: nothing is trained on, or nothing measured."""
     for name in opened.empty:
         yield Remark("empty_split", "fault" if name == TRAIN else "warning", 1, (name,), {"split": name})
+
+
+def _splits(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
+    yield from empty_splits(opened)
     for name in table.splits:
         if name != TRAIN and (n := numbers["splits"][name]["samples"]) < FEW_SAMPLES and len(table.splits) > 1:
             yield Remark("small_split", "note", n, values={"split": name})

@@ -94,38 +94,36 @@ def command(
     """
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
-    if splits:
-        opened = open_splits(dataset, images)
-        for name in opened.empty:
-            click.echo(f"{name} has no sample; no file is written for it")
-        if to == YOLO:
-            _export_yolo(opened.splits, out, frozenset(), embed_images, follow_links)
-            return
-        if to == INSTANCES:
-            files = {name: out / f"{name}.json" for name in opened.splits}
-            _check_new(files.values(), overwrite)
-            _export_instances({files[name]: split for name, split in opened.splits.items()}, frozenset())
-            return
-        style = _style(to, embed_images, next(iter(opened.splits.values())), follow_links)
-        files = {name: out / f"{name}{style.suffix}" for name in opened.splits}
-        _check_new(files.values(), overwrite)
-        for name, split in opened.splits.items():
-            _export_samples(split, files[name], style)
-        return
-    if to not in FOLDERS:
-        _check_new([out], overwrite)
-    whole = open_dataset(dataset, images)
     if to in ANSWERS:
-        assert predictions is not None
+        assert predictions is not None  # by the check
+        if to == RESULTS:
+            _check_new([out], overwrite)
         form = _COCO if to == RESULTS else _YOLO
+        whole = open_dataset(dataset, images)
         _export_results(whole, predictions, out, dialect_named(dialect), allow_missing, form)
-    elif to == INSTANCES:
-        _export_instances({out: whole}, _classes_beside(dataset, _COCO))
-    elif to == YOLO:
-        named = dataset.stem if dataset.stem in SPLITS else SPLITS[0]
-        _export_yolo({named: whole}, out, _classes_beside(dataset, _YOLO), embed_images, follow_links)
-    else:
-        _export_samples(whole, out, _style(to, embed_images, whole, follow_links))
+        return
+    held = _open_all(dataset, images) if splits else {dataset.stem: open_dataset(dataset, images)}
+    if to == YOLO:
+        classes = frozenset() if splits else _classes_beside(dataset, _YOLO)
+        _export_yolo(held, out, classes, embed_images, follow_links)
+        return
+    suffix = ".json" if to == INSTANCES else STYLES[to].suffix
+    files = {name: out / f"{name}{suffix}" if splits else out for name in held}
+    _check_new(files.values(), overwrite)
+    if to == INSTANCES:
+        classes = frozenset() if splits else _classes_beside(dataset, _COCO)
+        _export_instances({files[name]: split for name, split in held.items()}, classes)
+        return
+    for name, split in held.items():
+        _export_samples(split, files[name], _style(to, embed_images, split, follow_links))
+
+
+def _open_all(dataset: Path, images: Path | None) -> Mapping[str, Dataset]:
+    """The splits of a folder that have samples; those that have none are told."""
+    opened = open_splits(dataset, images)
+    for name in opened.empty:
+        click.echo(f"{name} has no sample; no file is written for it")
+    return opened.splits
 
 
 def _check_new(files: Iterable[Path], overwrite: bool) -> None:
@@ -158,7 +156,9 @@ def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -
 def _export_yolo(
     splits: Mapping[str, Dataset], out: Path, classes: frozenset[str], embed_images: bool, follow_links: bool
 ) -> None:
-    """One folder of all splits, with their classes and `classes`."""
+    """One folder of all splits, with their classes and `classes`; a single split of another name is train."""
+    if len(splits) == 1 and not splits.keys() & set(SPLITS):
+        splits = dict(zip(SPLITS[:1], splits.values(), strict=True))
     if unknown := sorted(splits.keys() - set(SPLITS)):
         raise InputError(f"YOLO knows {', '.join(SPLITS)}; found {', '.join(unknown)}", where="--to yolo")
     counted = {name: _counted(split.samples, _YOLO) for name, split in splits.items()}
