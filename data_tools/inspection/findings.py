@@ -174,7 +174,7 @@ def _labels(table: Table) -> Iterator[Remark]:
 
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
-    """What convert left out, where that is much of what was annotated; what the edges of tiles cut off is not."""
+    """What convert left out, where that is much of what was annotated; not what may be counted in several tiles."""
     if opened.conversion is None:
         return
     in_tiles = bool(opened.conversion.settings.get("tiles"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_tools.absence import Absent
-from data_tools.convert import Options, convert
+from data_tools.convert import Means, Options, convert
 from data_tools.records import Phrase
 from data_tools.tiles import Tiling, cut, parse_tiling
 from grounding.errors import InputError
@@ -159,3 +159,14 @@ def test_a_set_that_may_not_be_replaced_keeps_its_tiles(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"would change: train\.jsonl"):
         convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+
+def test_tiles_go_with_the_set_that_is_replaced_by_one_of_whole_images(tmp_path: Path) -> None:
+    image(tmp_path / "set", "1.png", (90, 50))
+    source = coco_file(tmp_path / "set", [coco_image(1, size_wh=(90, 50))], [coco_box(1, 1, [1, 1, 30, 30])])
+    convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
+    made = convert([("train", source)], tmp_path / "out", Options(), means=Means(overwrite=True))
+    assert not (tmp_path / "out" / "tiles").exists()
+    assert [remark for remark in made.remarks if remark.startswith("tiles was of the dataset")]
+    again = convert([("train", source)], tmp_path / "out", Options(tiles="40,10"), means=Means(overwrite=True))
+    assert not again.remarks and (tmp_path / "out" / "tiles").is_dir()

@@ -137,7 +137,7 @@ def test_refusals_come_from_the_manifest(tmp_path: Path) -> None:
     assert (entry["outcome"], entry["n"], entry["places"]) == ("refused", 7, ["a.xml: object 3"])
 
 
-def test_what_the_edges_of_tiles_cut_off_is_no_refusal(tmp_path: Path) -> None:
+def test_what_is_counted_in_several_tiles_is_no_share_of_the_annotations(tmp_path: Path) -> None:
     manifest = {
         "settings": {"made_by": MADE_BY, "tiles": "320"},
         "refusals": {"class_only_ignored": 700, "class_refused": 70},
