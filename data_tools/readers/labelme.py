@@ -74,7 +74,8 @@ def open_labelme(source: Path, images: Path | None, options: Mapping[str, str]) 
     for path in paths:
         content = read_bytes(path)
         place = path.relative_to(folder).as_posix()
-        digest.update(f"{place}\0{len(content)}\0".encode() + content)
+        digest.update(f"{place}\0{len(content)}\0".encode())
+        digest.update(content)
         file = entry_of(content, File)
         if file is None or not isinstance(file.shapes, list):
             findings.append(Finding("unreadable_json", place))
