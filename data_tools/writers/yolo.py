@@ -20,7 +20,7 @@ from data_tools.entries import clean_name
 from data_tools.readers.yolo import label_name
 from data_tools.writers import coco
 from grounding.errors import InputError
-from grounding.samples import Sample, atomic_path, image_key, open_image, pick, resolve_image
+from grounding.samples import DECODING_ERRORS, Sample, atomic_path, image_key, open_image, pick, resolve_image
 
 DATA = "data.yaml"
 FOLDER = "images"  # whose counterpart is `labels`
@@ -64,7 +64,8 @@ def write_truth(
             that frame, since who reads YOLO turns it.
 
     Raises:
-        InputError: the name of an image leads out of the folder, two would share their labels, or one is not there.
+        InputError: the name of an image leads out of the folder, two would share their labels, or one is not there or
+            cannot be read.
         RunError: the folder cannot be written.
     """
     samples = list(chain.from_iterable(splits.values()))
@@ -157,9 +158,16 @@ def _lay(sample: Sample, pictures: Pictures, place: Path) -> None:
     assert sample.image is not None
     file = resolve_image(pictures.image_root, sample.image, pictures.follow_links, where=f"sample {sample.id!r}")
     place.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(file) as picture:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    if turned and not sample.upright:
+    if not sample.upright and _is_turned(file):
         open_image(pictures.image_root, sample, pictures.follow_links).save(place, quality=95)
     else:
         shutil.copyfile(file, place)
+
+
+def _is_turned(file: Path) -> bool:
+    """Whether EXIF turns or mirrors an image. Raises InputError where it is none."""
+    try:
+        with Image.open(file) as picture:
+            return picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    except DECODING_ERRORS as error:
+        raise InputError(f"is no image that can be read: {error}", where=str(file)) from error

@@ -85,3 +85,12 @@ def test_a_turned_picture_stands_in_the_frame_of_its_boxes(tmp_path: Path, uprig
     assert record.annotations[0].xyxy_px == pytest.approx((1, 2, 9, 20))
     with Image.open(tmp_path / "out" / "images" / "a.jpg") as picture:
         assert picture.size == SIZE
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "no image file"), ("no picture", "no image that can be read")])
+def test_a_picture_that_cannot_be_had_leaves_nothing(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "a.png").write_text(content)
+    with pytest.raises(InputError, match=message):
+        write_truth(tmp_path / "out", {"train": [about("a.png", "dog", [1, 1, 5, 5])]}, pictures=Pictures(tmp_path))
+    assert not (tmp_path / "out").exists()
