@@ -25,12 +25,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import RESULTS
 from data_tools.reasons import REASONS, Unit
 from grounding.cli.main import group
+from grounding.cli.tables import output, print_whole
 from grounding.samples import write_json_atomic
 from tests.data_tools import sets
 
@@ -99,6 +99,12 @@ def in_csv(source: Path) -> Held:
     return Held(len({row["ImageID"] for row in rows}), len(rows))
 
 
+def in_shapes(source: Path) -> Held:
+    """Files and shapes of LabelMe's JSON."""
+    files = [json.loads(path.read_bytes()) for path in source.rglob("*.json")]
+    return Held(len(files), sum(len(file["shapes"]) for file in files))
+
+
 def in_regions(source: Path) -> Held:
     """Images and regions of Visual Genome."""
     entries = json.loads((source / "region_descriptions.json").read_bytes())
@@ -150,6 +156,7 @@ SAMPLES: dict[str, Case] = {
     "YOLO": Case("boxes", _faulty(sets.yolo), in_rows),
     "YOLO, oriented": Case("boxes", _faulty(sets.yolo_oriented), in_rows),
     "Open Images": Case("boxes", _faulty(sets.openimages), in_csv),
+    "LabelMe": Case("boxes", _faulty(sets.labelme), in_shapes),
     "ODVG, detection": Case("boxes", _faulty(sets.odvg), partial(in_lines, count=_instances, image=_filename)),
     "ODVG, grounding": Case(
         "phrases", _faulty(sets.odvg_grounding, True), partial(in_lines, count=_regions, image=_filename)
@@ -175,7 +182,7 @@ BY_DATUMARO: dict[str, Case] = {
         partial(in_xml, image="image", boxes=["box", "polygon"]),
         ("--format", "datumaro:cvat"),
     ),
-    "LabelMe (datumaro)": Case("boxes", _faulty(sets.labelme), in_voc, ("--format", "datumaro:label_me")),
+    "LabelMe's XML (datumaro)": Case("boxes", _faulty(sets.labelme_xml), in_voc, ("--format", "datumaro:label_me")),
 }
 
 
@@ -251,7 +258,7 @@ def main(data: Path | None) -> None:
     table = Table("format", *COLUMNS, "refused because", title="What goes into `grounding convert`, and what comes out")
     for name, row in rows.items():
         table.add_row(name, *(str(row[column]) for column in COLUMNS), told(row["reasons"]))
-    Console().print(table)
+    print_whole(output(), table)
     before = json.loads(PATH.read_bytes()) if PATH.exists() else {}
     write_json_atomic(PATH, before | rows)  # what cannot be had on this machine stays as it was measured
     if wrong := [name for name, row in rows.items() if not balances(row)]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Outcome = Literal["kept", "mended", "refused"]
-Unit = Literal["annotation", "annotation in tile", "phrase", "sample", "image", "class in image", "file"]
+Unit = Literal[
+    "annotation", "annotation in tile", "phrase", "sample", "image", "class in image", "class in tile", "file"
+]
 
 
 class Rule(NamedTuple):
@@ -68,6 +70,11 @@ REASONS: dict[str, Rule] = {
         "mended", "file", "data.yaml gives several class numbers one name: they are one class (is a name wrong?)"
     ),
     "class_number_differs": Rule("kept", "file", "nc of data.yaml is not the number of its names; the names count"),
+    "part_of_group": Rule(
+        "mended",
+        "annotation",
+        "a shape of this label and group_id stands there before: parts of one object, whose box is round them all",
+    ),
     "image_refused": Rule("refused", "annotation", "its image is refused"),
     "class_refused": Rule(
         "refused", "annotation", "sound by itself; its class is refused in its image, for another box or as a whole"
@@ -138,6 +145,7 @@ REASONS: dict[str, Rule] = {
         "image",
         "the annotation file is no sound XML, or has another root than <annotation>, or defines entities",
     ),
+    "unreadable_json": Rule("refused", "image", "the annotation file is no sound JSON object with a list of shapes"),
     "nameless_object": Rule(
         "refused", "image", "an object has no class name: any class of this image could be incomplete"
     ),
@@ -151,7 +159,7 @@ REASONS: dict[str, Rule] = {
     "class_not_exhaustive": Rule(
         "refused", "class in image", "said to be annotated in part only: no sample asks for all boxes"
     ),
-    "class_only_ignored": Rule("refused", "class in image", "all of its boxes there are crowd or difficult: no sample"),
+    "class_only_ignored": Rule("refused", "class in image", "all of its boxes there go to `ignore`: no sample"),
     "class_unwritable": Rule(
         "refused", "class in image", 'its name makes the label unreadable (like boxes or "not found"): no sample'
     ),
@@ -187,9 +195,7 @@ REASONS: dict[str, Rule] = {
     # Tiles.
     "cut_by_tile": Rule("mended", "annotation in tile", "a tile shows most of it; the box is cut at the tile's edge"),
     "mostly_outside_tile": Rule(
-        "refused",
-        "annotation in tile",
-        "a tile shows too little of it: its class is neither present nor absent in that tile",
+        "kept", "annotation in tile", "a tile shows little of it: goes to `ignore` there, neither present nor absent"
     ),
     "not_tiled": Rule(
         "refused", "sample", "a phrase, or a prompt of the source, speaks of the whole image, which is cut into tiles"
@@ -211,3 +217,18 @@ REASONS: dict[str, Rule] = {
     ),
     "group_not_matched": Rule("kept", "image", "--group-by does not match its path; the path is its group"),
 }
+
+_IN_TILES: dict[str, Unit] = {
+    "widened": "annotation in tile",
+    "class_refused": "annotation in tile",
+    "class_incomplete": "class in tile",
+    "class_not_exhaustive": "class in tile",
+    "class_only_ignored": "class in tile",
+    "class_unwritable": "class in tile",
+}
+"""Reasons that are met after images are cut: what lies in several tiles may be counted in each."""
+
+
+def unit_of(reason: str, *, in_tiles: bool) -> Unit:
+    """What a reason counts, in a set of tiles or of whole images. Raises KeyError for one that is not in the table."""
+    return _IN_TILES.get(reason, REASONS[reason].unit) if in_tiles else REASONS[reason].unit

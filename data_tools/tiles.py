@@ -1,8 +1,9 @@
 """Images cut into overlapping tiles, so that small objects are large enough to be seen: records -> records of tiles.
 
-A box goes with a tile where the tile shows enough of it, cut at the tile's edge. Where it shows less, the class is
-neither present nor absent there. Phrases and ready samples speak of the whole image: they stay where one tile is all
-of it. Knows no format and no prompt; opens images only to write the tiles.
+A box goes with a tile where the tile shows enough of it, cut at the tile's edge. Of what it shows less, the part shown
+goes to `ignore`: neither present nor absent there, while other objects of its class are asked for (as DOTA's splitter
+marks such objects difficult, https://github.com/CAPTAIN-WHU/DOTA_devkit). Phrases and ready samples speak of the whole
+image: they stay where one tile is all of it. Knows no format and no prompt; opens images only to write the tiles.
 """
 
 from __future__ import annotations
@@ -19,10 +20,6 @@ from grounding.geometry import area, as_boxes, clip
 from grounding.samples import Sample, atomic_path, open_image
 
 FOLDER = "tiles"  # of the dataset folder: the image root of a dataset of tiles
-COUNTED_IN_TILES = frozenset(
-    {"widened", "class_incomplete", "class_not_exhaustive", "class_only_ignored", "class_unwritable", "class_refused"}
-)
-"""Reasons that are met after the cut: an annotation that lies in several tiles may be counted in each."""
 VISIBLE = 0.5  # least share of a box's area that a tile shows, for the object to be in that tile
 
 
@@ -102,25 +99,23 @@ def _tile(record: Record, x: int, y: int, tiling: Tiling, findings: list[Finding
     shown = clip(boxes, size_wh)
     shares = area(shown) / area(boxes)
     kept: list[Annotation] = []
-    refused = set(record.refused)
     name = f"{record.name}/{x}_{y}.png"
     for annotation, box, share in zip(record.annotations, shown.tolist(), shares.tolist(), strict=True):
         if not share:
             continue
-        if share < tiling.visible and annotation.ignore is None:
-            findings.append(Finding("mostly_outside_tile", annotation.place, f"{annotation.category} in {name}"))
-            refused.add(annotation.category)
-            continue
+        ignore = annotation.ignore
         if share < 1:
-            findings.append(Finding("cut_by_tile", annotation.place, f"{annotation.category} in {name}"))
+            hardly_shown = share < tiling.visible and ignore is None
+            reason = "mostly_outside_tile" if hardly_shown else "cut_by_tile"
+            findings.append(Finding(reason, annotation.place, f"{annotation.category} in {name}"))
+            ignore = "difficult" if hardly_shown else ignore
         x0, y0, x1, y1 = box
-        kept.append(replace(annotation, xyxy_px=(x0, y0, x1, y1)))
+        kept.append(replace(annotation, xyxy_px=(x0, y0, x1, y1), ignore=ignore))
     return replace(
         record,
         name=name,
         size_wh=size_wh,
         annotations=tuple(kept),
-        refused=frozenset(refused),
         upright=False,
         digest=None if record.digest is None else f"{record.digest} {x} {y}",
     )

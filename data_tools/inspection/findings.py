@@ -13,9 +13,8 @@ from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, remark, share
 from data_tools.inspection.table import DOUBLE, Ints, Table
-from data_tools.reasons import REASONS
+from data_tools.reasons import REASONS, unit_of
 from data_tools.stats import BUDGET, NO_CLASS
-from data_tools.tiles import COUNTED_IN_TILES
 from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
@@ -47,9 +46,14 @@ def data_findings(opened: Opened, table: Table, numbers: Numbers, words: Words) 
     yield from _refusals(opened)
 
 
-def _splits(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
+def empty_splits(opened: Opened) -> Iterator[Remark]:
+    """Splits without a sample: nothing is trained on, or nothing measured."""
     for name in opened.empty:
         yield Remark("empty_split", "fault" if name == TRAIN else "warning", 1, (name,), {"split": name})
+
+
+def _splits(opened: Opened, table: Table, numbers: Numbers) -> Iterator[Remark]:
+    yield from empty_splits(opened)
     for name in table.splits:
         if name != TRAIN and (n := numbers["splits"][name]["samples"]) < FEW_SAMPLES and len(table.splits) > 1:
             yield Remark("small_split", "note", n, values={"split": name})
@@ -170,14 +174,14 @@ def _labels(table: Table) -> Iterator[Remark]:
 
 
 def _refusals(opened: Opened) -> Iterator[Remark]:
-    """What convert left out, where that is much of what was annotated; what the edges of tiles cut off is not."""
+    """What convert left out, where that is much of what was annotated; not what may be counted in several tiles."""
     if opened.conversion is None:
         return
-    tiled = COUNTED_IN_TILES if opened.conversion.settings.get("tiles") else frozenset[str]()
+    in_tiles = bool(opened.conversion.settings.get("tiles"))
     refused = {
         reason: n
         for reason, n in opened.conversion.refusals.items()
-        if reason in REASONS.keys() - tiled and REASONS[reason].unit in ("annotation", "image")
+        if reason in REASONS and unit_of(reason, in_tiles=in_tiles) in ("annotation", "image")
     }
     kept = sum(split.get("boxes", 0) for split in opened.conversion.counts.get("splits", {}).values())
     total = sum(refused.values())

@@ -21,7 +21,7 @@ from data_tools.inspection.remarks import plain, worst_first
 from data_tools.inspection.table import Table, make_table
 from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
-from data_tools.reasons import REASONS
+from data_tools.reasons import REASONS, unit_of
 from grounding import __version__
 from grounding.errors import InputError
 from grounding.page.thumbnails import INSIDE, Thumbnails, add_thumbnail
@@ -162,7 +162,7 @@ def _annotations(manifest: Manifest | None, words: Words) -> list[dict[str, Any]
     """What convert refused, mended and kept with a word: reason, number, rule and first places, as it counted them."""
     if manifest is None:
         return []
-    counts = manifest.counts
+    counts, in_tiles = manifest.counts, bool(manifest.settings.get("tiles"))
     entries = []
     for outcome, numbers in (
         ("refused", manifest.refusals),
@@ -170,14 +170,14 @@ def _annotations(manifest: Manifest | None, words: Words) -> list[dict[str, Any]
         ("kept", counts.get("kept", {})),
     ):
         for reason, n in sorted(numbers.items(), key=lambda item: -item[1]):
-            rule = REASONS.get(reason)
+            known = reason in REASONS  # not so in a set that a later version made
             entries.append(
                 {
                     "outcome": outcome,
                     "reason": reason,
                     "n": n,
-                    "unit": rule.unit if rule else None,
-                    "meaning": words["rules"][reason] if rule else None,
+                    "unit": unit_of(reason, in_tiles=in_tiles) if known else None,
+                    "meaning": words["rules"][reason] if known else None,
                     "places": counts.get("places", {}).get(reason, []),
                 }
             )

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from data_tools.readers import recognise
 from data_tools.readers.coco import open_coco
 from data_tools.readers.conversations import open_conversations
+from data_tools.readers.labelme import open_labelme
 from data_tools.readers.look import Look
 from data_tools.readers.lvis import open_lvis
 from data_tools.readers.odvg import open_odvg
@@ -49,6 +50,7 @@ OWN: dict[str, Format] = {
     "coco": Format(open_coco, recognise.coco),
     "voc": Format(open_voc, recognise.voc),
     "yolo": Format(open_yolo, recognise.yolo),
+    "labelme": Format(open_labelme, recognise.labelme),
     "lvis": Format(open_lvis, recognise.lvis),
     "openimages": Format(open_openimages, recognise.openimages),
     "referring": Format(open_referring, recognise.referring),

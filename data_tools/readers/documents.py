@@ -69,6 +69,14 @@ def load_entries(content: bytes, kind: type[Entry], path: Path) -> list[Entry | 
     return convert_entries(document, kind)
 
 
+def entry_of(content: bytes, kind: type[Entry]) -> Entry | None:
+    """The JSON object that a text is, as a type whose fields take anything; None where it is none."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except NOT_STRICT:
+        return _entry_patiently(content, kind)
+
+
 def lines_of(content: bytes, kind: type[Entry]) -> Iterator[tuple[int, Entry | None]]:
     """(number from 1, entry) of each line that is not blank; None for one that is no JSON object."""
     decoder = msgspec.json.Decoder(kind)
@@ -78,12 +86,12 @@ def lines_of(content: bytes, kind: type[Entry]) -> Iterator[tuple[int, Entry | N
         try:
             yield number, decoder.decode(line)
         except NOT_STRICT:
-            yield number, _line_patiently(line, kind)
+            yield number, _entry_patiently(line, kind)
 
 
-def _line_patiently(line: bytes, kind: type[Entry]) -> Entry | None:
+def _entry_patiently(content: bytes, kind: type[Entry]) -> Entry | None:
     try:
-        document = json.loads(line)
+        document = json.loads(content)
     except (ValueError, RecursionError):
         return None
     return msgspec.convert(document, kind) if isinstance(document, dict) else None

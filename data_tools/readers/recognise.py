@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.readers.conversations import SPLITS
-from data_tools.readers.look import Look
+from data_tools.readers.look import DOCUMENTS, Look
 from data_tools.readers.openimages import find_csv
 from data_tools.readers.visual_genome import REGIONS
 from data_tools.readers.yolo_yaml import find_data_yaml, label_files
@@ -20,6 +20,7 @@ from grounding.samples.conversations import is_cogvlm_folder
 
 Recogniser = Callable[[Look], "str | None"]
 COCO_KEYS = {"images", "annotations", "categories"}
+LABELME_KEYS = {"shapes", "imagePath"}
 LVIS_KEYS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
@@ -59,6 +60,14 @@ def yolo(look: Look) -> str | None:
         return f"{path.name} has the names of classes"
     rows = label_files(look.path) if look.is_folder and (look.path / "labels").is_dir() else []
     return f"{rows[0].relative_to(look.path)} has rows of YOLO labels" if rows else None
+
+
+def labelme(look: Look) -> str | None:
+    """A document with shapes and imagePath; in a folder without JSON of its own, one of a folder in it."""
+    for each in look.documents or map(Look, look.below("*/*.json")[:DOCUMENTS]):
+        if each.document.keys() >= LABELME_KEYS:
+            return f"{each.path.name} has shapes and imagePath"
+    return None
 
 
 def openimages(look: Look) -> str | None:

@@ -9,9 +9,6 @@ from data_tools.readers.look import Look
 from data_tools.readers.yolo_yaml import find_data_yaml
 from grounding.errors import InputError
 
-LABELME = {"shapes", "imagePath"}
-OWN_READER = "docs/readers.md shows how to write a reader"
-
 
 def why_unknown(look: Look) -> InputError | None:
     """What to tell of a SOURCE that no format fits, None where there is nothing better than that."""
@@ -19,19 +16,12 @@ def why_unknown(look: Look) -> InputError | None:
         _check_sound(look)
     except InputError as error:
         return error
-    for each in look.documents:
-        if each.document.keys() >= LABELME:
-            return InputError(
-                "is JSON of LabelMe, which no reader here takes",
-                where=str(each.path),
-                fix=f"Make COCO of it (labelme2coco.py is among LabelMe's examples); or {OWN_READER}.",
-            )
     tables = look.below("*.csv") or ([look.path] if look.path.suffix.lower() == ".csv" else [])
     if tables:
         return InputError(
             "is a table; of these only the folder with the CSV files of Open Images is read",
             where=str(tables[0]),
-            fix=f"Make COCO of it; or {OWN_READER}.",
+            fix="Make COCO of it; or write a reader, as docs/readers.md shows.",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Anything that datumaro imports (CVAT, LabelMe, DOTA, ...) -> records and a tally: `--format datumaro:NAME`.
+"""Anything that datumaro imports (CVAT, DOTA, LabelMe's XML, ...) -> records and a tally: `--format datumaro:NAME`.
 
 Needs the optional extra `grounding[datumaro]`. A box is datumaro's own extent of a bbox, a rotated bbox, a polygon, a
 mask or an ellipse; every other kind of annotation has none, and is refused with its class. Knows none of the formats.

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_tools.inspection.findings import empty_splits
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
 from data_tools.inspection.leaks import files_of, group_pattern
 from data_tools.inspection.likeness import alike
 from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
-from data_tools.inspection.remarks import Level, Remark, plain, remark, worst_first
+from data_tools.inspection.remarks import Remark, plain, remark, worst_first
 from data_tools.inspection.table import make_table
 from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
 from data_tools.stats import BUDGET
 from data_tools.validation.judging import Judge, Measure, estimate
-
-TRAIN = "train"
 
 
 def validate(
@@ -66,7 +66,8 @@ def validate(
     files = files_of(table, looks)
     remarks = worst_first(
         [
-            *_reading(opened),
+            *_unreadable(opened),
+            *empty_splits(opened),
             *judge.remarks(),
             *fault_findings(looks),
             *leak_findings(files, table.splits, group),
@@ -82,13 +83,8 @@ def validate(
     }
 
 
-def _reading(opened: Opened) -> list[Remark]:
-    """Splits that are empty or have lines that cannot be read."""
-    remarks = []
+def _unreadable(opened: Opened) -> Iterator[Remark]:
+    """Splits with lines that cannot be read, and how many samples of them were looked at all the same."""
     for split, lines in opened.faults.items():
         others = len(opened.splits[split].samples) if split in opened.splits else 0
-        remarks.append(remark("unreadable_lines", "fault", lines, split=split, others=others))
-    for split in opened.empty:
-        level: Level = "fault" if split == TRAIN else "warning"
-        remarks.append(Remark("empty_split", level, 1, values={"split": split}))
-    return remarks
+        yield remark("unreadable_lines", "fault", lines, split=split, others=others)

@@ -103,13 +103,10 @@ def write_instances(path: Path, samples: Iterable[Sample], classes: Set[str] = f
     """
     ids = number(samples, classes)
     images: dict[int, dict[str, Any]] = {}
-    boxes: dict[Asked, Counter[tuple[Box, bool]]] = {}
     for sample in samples:
-        asked = ids.of(sample)
-        images.setdefault(asked[0], _image(asked[0], sample))
-        told = [(box, False) for box in sample.boxes or []] + [(box, True) for box in sample.ignore]
-        here = Counter((tuple(box), crowd) for box, crowd in told)
-        boxes[asked] = boxes.get(asked, Counter()) | here  # the union of bags: doubles within a sample stay
+        image, _ = ids.of(sample)
+        images.setdefault(image, _image(image, sample))
+    boxes = together(samples, ids)
     for (image, category), some in boxes.items():
         if not some:
             images[image]["neg_category_ids"].append(category)
@@ -141,7 +138,24 @@ def write_results(
     Raises:
         RunError: the file cannot be written.
     """
-    ids = number(samples, classes)
+    found = answered(samples, answers, number(samples, classes))
+    _write(path, [{**_placed(asked, box), "score": score} for asked, box, score in found])
+    return len(found)
+
+
+def together(samples: Iterable[Sample], ids: Ids) -> dict[Asked, Counter[tuple[Box, bool]]]:
+    """The truth of samples that count: for each image and class asked about its boxes, and whether to ignore it."""
+    boxes: dict[Asked, Counter[tuple[Box, bool]]] = {}
+    for sample in samples:
+        told = [(box, False) for box in sample.boxes or []] + [(box, True) for box in sample.ignore]
+        here = Counter((tuple(box), ignored) for box, ignored in told)
+        asked = ids.of(sample)
+        boxes[asked] = boxes.get(asked, Counter()) | here  # the union of bags: doubles within a sample stay
+    return boxes
+
+
+def answered(samples: Iterable[Sample], answers: Iterable[Answer], ids: Ids) -> list[tuple[Asked, Box, float]]:
+    """Every box of the answers to samples that count, with its score: of those that answers share, the surest."""
     scores: dict[Asked, dict[Box, list[float]]] = {}
     for sample, answer in zip(samples, answers, strict=True):
         own: dict[Box, list[float]] = {}
@@ -150,14 +164,7 @@ def write_results(
         known = scores.setdefault(ids.of(sample), {})
         for shared, some in own.items():
             known[shared] = max(known.get(shared, []), some, key=lambda given: (len(given), given))
-    results = [
-        {**_placed(asked, box), "score": score}
-        for asked, known in scores.items()
-        for box, some in known.items()
-        for score in some
-    ]
-    _write(path, results)
-    return len(results)
+    return [(asked, box, score) for asked, known in scores.items() for box, some in known.items() for score in some]
 
 
 def _image(number: int, sample: Sample) -> dict[str, Any]:

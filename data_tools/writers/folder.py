@@ -8,6 +8,7 @@ someone may have looked through it, or mended it by hand. What was made of a dat
 from __future__ import annotations
 
 import filecmp
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from data_tools.records import Tally
+from data_tools.tiles import FOLDER as TILES
 from data_tools.writers import STYLES, Style
 from data_tools.writers.findings import FINDINGS, write_findings
 from grounding.errors import InputError
@@ -65,8 +67,8 @@ class Folder:
     """A dataset folder that is being written; nothing of it has its final name yet.
 
     Attributes:
-        outdated: names of files that belong to the dataset that is overwritten and are not written anew; known once
-            `tell` was called, and removed when all is well.
+        outdated: names of files, and of the folder of tiles, that belong to the dataset that is overwritten and are
+            not written anew; known once `tell` was called, and removed when all is well.
     """
 
     def __init__(self, out: Path, style: Style, renames: ExitStack, overwrite: bool) -> None:
@@ -99,10 +101,13 @@ class Folder:
         if before is not None and self._overwrite:
             others = sorted({style.suffix for style in STYLES.values()} - {self._style.suffix})
             left = [PAGE, *(path.with_suffix(suffix).name for path in self._written for suffix in others)]
+            if before.settings.get("tiles") and not manifest.settings.get("tiles"):
+                left.append(TILES)
             self.outdated = [name for name in left if (self._out / name).exists()]
         write_manifest(self._manifest, manifest)
         if tally is not None:
-            write_findings(self._renames.enter_context(atomic_path(self._out / FINDINGS)), tally)
+            place = self._renames.enter_context(atomic_path(self._out / FINDINGS))
+            write_findings(place, tally, in_tiles=bool(manifest.settings.get("tiles")))
 
     def _changed(self, before: Manifest, manifest: Manifest) -> list[str]:
         """Names of the files of the earlier dataset that would not say the same any more."""
@@ -130,8 +135,11 @@ def replaced_folder(out: Path, style: Style, *, overwrite: bool = False) -> Iter
     with ExitStack() as renames:
         folder = Folder(out, style, renames, overwrite)
         yield folder
-    for name in folder.outdated:
-        (out / name).unlink()
+    for path in (out / name for name in folder.outdated):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def write_folder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,11 +12,10 @@ from rich.table import Table
 
 from data_tools import convert as line
 from data_tools.caps import Caps
-from data_tools.reasons import REASONS
+from data_tools.reasons import REASONS, unit_of
 from data_tools.records import EXAMPLES, Tally
 from data_tools.stats import BUDGET
 from data_tools.tasks import parse_shares
-from data_tools.tiles import COUNTED_IN_TILES
 from data_tools.wording import TASK
 from data_tools.writers.findings import FINDINGS
 from grounding.cli.tables import print_whole
@@ -41,7 +40,7 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
         print_whole(console, _task_table(conversion.splits))
     for name, choice in conversion.taken.items():
         console.print(f"[bold]{escape(name)}[/]: {escape(choice)}", highlight=False)
-    _tell_tally(console, conversion.tally, out / FINDINGS, COUNTED_IN_TILES if options.tiles else frozenset())
+    _tell_tally(console, conversion.tally, out / FINDINGS, in_tiles=bool(options.tiles))
     print_whole(console, _class_table(conversion.splits))
     for warning in _warnings(conversion, options):
         console.print(f"[yellow]Note:[/] {escape(warning)}", highlight=False)
@@ -88,8 +87,8 @@ def _task_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _tell_tally(console: Console, tally: Tally, findings: Path, in_tiles: Set[str]) -> None:
-    """Each reason that was met: outcome, number, meaning, a few places; those of `in_tiles` are counted in tiles."""
+def _tell_tally(console: Console, tally: Tally, findings: Path, *, in_tiles: bool) -> None:
+    """Each reason that was met: outcome, unit, number, meaning and a few places."""
     table = Table("outcome", "reason", "of", title="What was not plainly right", title_justify="left")
     table.add_column("n", justify="right")
     table.add_column("rule and examples", overflow="fold")
@@ -98,9 +97,7 @@ def _tell_tally(console: Console, tally: Tally, findings: Path, in_tiles: Set[st
         for reason, count in tally.having(outcome).items():  # type: ignore[arg-type]  # the keys are the outcomes
             examples = [f"{finding.place}: {finding.found}".rstrip(": ") for finding in tally.examples[reason][:SHOWN]]
             text = "\n".join([escape(REASONS[reason].meaning), *(f"[dim]{escape(example)}[/]" for example in examples)])
-            unit: str = REASONS[reason].unit
-            if reason in in_tiles:
-                unit = f"{unit.removesuffix(' in image')} in tile"
+            unit = unit_of(reason, in_tiles=in_tiles)
             table.add_row(f"[{colour}]{outcome}[/]", reason, unit, f"{count:,}", text)
     if not table.row_count:
         console.print("Nothing was refused or mended.")

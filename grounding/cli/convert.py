@@ -38,7 +38,7 @@ from grounding.text import NOT_FOUND
     default="auto",
     show_default=True,
     metavar="NAME",
-    help=f"{', '.join(OWN)}, datumaro:NAME (LabelMe, CVAT, ...), or one that a package adds. auto: as recognised.",
+    help=f"{', '.join(OWN)}, datumaro:NAME (CVAT, DOTA, ...), or one that a package adds. auto: as recognised.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the dataset.")
 @click.option(

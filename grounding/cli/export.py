@@ -8,10 +8,10 @@ grounding export data/mine/test.jsonl --to swift --out test.swift.jsonl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -20,7 +20,7 @@ from data_tools.inspection.opening import open_splits
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.splits import SPLITS
-from data_tools.writers import STYLES, Style, coco, writable
+from data_tools.writers import STYLES, Style, coco, writable, yolo
 from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
 from grounding.cli.choice import Choice, dialect_option
@@ -33,19 +33,38 @@ from grounding.samples import Dataset, Sample, open_dataset, pick
 from grounding.text import Dialect, dialect_named
 
 INSTANCES, RESULTS = "coco-instances", "coco-results"
+YOLO, YOLO_RESULTS = "yolo", "yolo-results"
+ANSWERS = (RESULTS, YOLO_RESULTS)
+FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
 SURE = 1.0  # the score of a box that comes without one
+
+
+class Form(NamedTuple):
+    """A form that knows images, classes and all boxes of a class; its module says what of samples that leaves."""
+
+    word: str
+    sayable: Callable[[Sequence[Sample]], tuple[list[int], dict[str, int]]]
+    classes_of: Callable[[Iterable[Sample]], frozenset[str]]
+    write_results: Callable[..., int]
+
+
+_COCO = Form("COCO", coco.sayable, coco.classes_of, coco.write_results)
+_YOLO = Form("YOLO", yolo.sayable, yolo.classes_of, yolo.write_results)
 
 
 @click.command("export")
 @click.argument("dataset", type=PATH)
 @click.option(
-    "--to", type=Choice([*STYLES, INSTANCES, RESULTS]), required=True, help="The form; docs/formats.md has all."
+    "--to",
+    type=Choice([*STYLES, INSTANCES, RESULTS, YOLO, YOLO_RESULTS]),
+    required=True,
+    help="The form; docs/formats.md has all.",
 )
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="The file to write; of several, their folder.")
-@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help="The answers, for coco-results.")
+@click.option("--predictions", type=PATH, metavar="FILE.jsonl", help=f"The answers, for {' and '.join(ANSWERS)}.")
 @dialect_option
 @click.option("--allow-missing", is_flag=True, help="Samples without a prediction give no box.")
-@click.option("--embed-images", is_flag=True, help="parquet: the image files too, in a column `picture`.")
+@click.option("--embed-images", is_flag=True, help="The image files too. parquet: in a column `picture`.")
 @click.option("--images", type=PATH, metavar="DIR", help="Image root, in place of the manifest's.")
 @click.option("--follow-links", is_flag=True, help="Allow symbolic links out of the image root.")
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier export.")
@@ -63,36 +82,43 @@ def command(
 ) -> None:
     """Write DATASET in the form that another program reads: a .jsonl file, or a folder with images/ and labels/.
 
-    Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels. With
-    coco-results it is the answers to DATASET that go out, with the image and class ids of coco-instances. Class ids
-    are those of the whole dataset: of train, val and test together, where they lie beside each other.
+    Of a folder that `convert` made, each split goes into a file of its name in --out. Truth goes out in pixels, for
+    yolo in fractions of the image's sides. With coco-results and yolo-results it is the answers to DATASET that go
+    out, with the image and class ids of coco-instances and yolo. Class ids are those of the whole dataset: of train,
+    val and test together, where they lie beside each other.
     """
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
-    if splits:
-        opened = open_splits(dataset, images)
-        for name in opened.empty:
-            click.echo(f"{name} has no sample; no file is written for it")
-        if to == INSTANCES:
-            files = {name: out / f"{name}.json" for name in opened.splits}
-            _check_new(files.values(), overwrite)
-            _export_instances({files[name]: split for name, split in opened.splits.items()}, frozenset())
-            return
-        style = _style(to, embed_images, next(iter(opened.splits.values())), follow_links)
-        files = {name: out / f"{name}{style.suffix}" for name in opened.splits}
-        _check_new(files.values(), overwrite)
-        for name, split in opened.splits.items():
-            _export_samples(split, files[name], style)
+    if to in ANSWERS:
+        assert predictions is not None  # by the check
+        if to == RESULTS:
+            _check_new([out], overwrite)
+        form = _COCO if to == RESULTS else _YOLO
+        whole = open_dataset(dataset, images)
+        _export_results(whole, predictions, out, dialect_named(dialect), allow_missing, form)
         return
-    _check_new([out], overwrite)
-    whole = open_dataset(dataset, images)
-    if to == RESULTS:
-        assert predictions is not None
-        _export_results(whole, predictions, out, dialect_named(dialect), allow_missing)
-    elif to == INSTANCES:
-        _export_instances({out: whole}, _classes_beside(dataset))
-    else:
-        _export_samples(whole, out, _style(to, embed_images, whole, follow_links))
+    held = _open_all(dataset, images) if splits else {dataset.stem: open_dataset(dataset, images)}
+    if to == YOLO:
+        classes = frozenset() if splits else _classes_beside(dataset, _YOLO)
+        _export_yolo(held, out, classes, embed_images, follow_links)
+        return
+    suffix = ".json" if to == INSTANCES else STYLES[to].suffix
+    files = {name: out / f"{name}{suffix}" if splits else out for name in held}
+    _check_new(files.values(), overwrite)
+    if to == INSTANCES:
+        classes = frozenset() if splits else _classes_beside(dataset, _COCO)
+        _export_instances({files[name]: split for name, split in held.items()}, classes)
+        return
+    for name, split in held.items():
+        _export_samples(split, files[name], _style(to, embed_images, split, follow_links))
+
+
+def _open_all(dataset: Path, images: Path | None) -> Mapping[str, Dataset]:
+    """The splits of a folder that have samples; those that have none are told."""
+    opened = open_splits(dataset, images)
+    for name in opened.empty:
+        click.echo(f"{name} has no sample; no file is written for it")
+    return opened.splits
 
 
 def _check_new(files: Iterable[Path], overwrite: bool) -> None:
@@ -103,24 +129,46 @@ def _check_new(files: Iterable[Path], overwrite: bool) -> None:
         raise InputError(f"stands there already: {', '.join(old)}", where="--out", fix=fix)
 
 
-def _classes_beside(dataset: Path) -> frozenset[str]:
+def _classes_beside(dataset: Path, form: Form) -> frozenset[str]:
     """The classes of the other splits beside a file of one; none, and this is told, where it is alone."""
     beside = [dataset.with_name(f"{name}.jsonl") for name in SPLITS]
     others = [file for file in beside if file != dataset and file.is_file() and file.stat().st_size]
     if dataset not in beside or not others:
         click.echo(f"classes are numbered by {dataset.name} alone: no other split lies beside it")
         return frozenset()
-    return frozenset().union(*(coco.classes_of(open_dataset(file).samples) for file in others))
+    return frozenset().union(*(form.classes_of(open_dataset(file).samples) for file in others))
 
 
 def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
     """A file for each split, with the classes of all of them and `classes`."""
-    chosen = {out: pick(split.samples, _sayable(split.samples)) for out, split in splits.items()}
+    chosen = {out: _sayable(split.samples, _COCO) for out, split in splits.items()}
     every = classes.union(*(coco.classes_of(samples) for samples in chosen.values()))
     for out, samples in chosen.items():
         coco.write_instances(out, samples, every)
         held = f"{counted(len(samples), 'sample')}, {counted(len(every), 'class', 'classes')}"
         click.echo(f"{out}: the truth of {held}")
+
+
+def _export_yolo(
+    splits: Mapping[str, Dataset], out: Path, classes: frozenset[str], embed_images: bool, follow_links: bool
+) -> None:
+    """One folder of all splits, with their classes and `classes`; a single split of another name is train."""
+    if len(splits) == 1 and not splits.keys() & set(SPLITS):
+        splits = dict(zip(SPLITS[:1], splits.values(), strict=True))
+    if unknown := sorted(splits.keys() - set(SPLITS)):
+        raise InputError(f"YOLO knows {', '.join(SPLITS)}; found {', '.join(unknown)}", where="--to yolo")
+    chosen = {name: _sayable(split.samples, _YOLO) for name, split in splits.items()}
+    every = classes.union(*(yolo.classes_of(samples) for samples in chosen.values()))
+    image_root = next(iter(splits.values())).image_root
+    pictures = yolo.Pictures(image_root, follow_links) if embed_images else None
+    ignored = yolo.write_truth(out, chosen, every, pictures)
+    held = f"{counted(sum(map(len, chosen.values())), 'sample')}, {counted(len(every), 'class', 'classes')}"
+    click.echo(f"{out}: the truth of {held}")
+    if ignored:
+        click.echo(f"left out: {counted(ignored, 'box', 'boxes')} to ignore; YOLO takes what is in them for background")
+    click.echo("YOLO takes every class that has no row in an image for absent there, whether it was asked for or not")
+    if not embed_images:
+        click.echo(f"without images: lay those of {image_root.resolve()} into {out / yolo.FOLDER}, or --embed-images")
 
 
 def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:
@@ -135,18 +183,22 @@ def _check(
     dataset: Path, splits: Sequence[str], to: str, out: Path, predictions: Path | None, embed_images: bool
 ) -> None:
     """Options that contradict each other, before anything is read."""
-    if (predictions is not None) != (to == RESULTS):
-        raise InputError(f"--to {RESULTS} needs --predictions, and nothing else takes it", where="grounding export")
-    if embed_images and to != "parquet":
-        raise InputError("only parquet has room for images", where="--embed-images")
-    if splits and to == RESULTS:
+    if (predictions is not None) != (to in ANSWERS):
+        problem = f"--to {' and '.join(ANSWERS)} need --predictions, and nothing else takes it"
+        raise InputError(problem, where="grounding export")
+    if embed_images and to not in ("parquet", YOLO):
+        raise InputError(f"only parquet and {YOLO} have room for images", where="--embed-images")
+    if splits and to in ANSWERS:
         problem = f"is a folder with {', '.join(splits)}, and the answers in --predictions are to one file"
         raise InputError(problem, where=str(dataset), fix="Name one of them.")
     if splits and out.exists() and not out.is_dir():
         raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
     if splits and (out / MANIFEST).exists():
         raise InputError("holds a dataset, whose files would be replaced", where=f"--out {out}", fix="Name another.")
-    if out.is_dir() and not splits:
+    if to in FOLDERS and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        problem = "stands there already, and a folder is written as a whole"
+        raise InputError(problem, where=f"--out {out}", fix="Name another, or remove it.")
+    if out.is_dir() and not splits and to not in FOLDERS:
         raise InputError("is a folder; a file is written", where=f"--out {out}")
     for source in (dataset, predictions):
         if source is not None and out.resolve() == source.resolve():
@@ -175,14 +227,14 @@ def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
     yield from samples
 
 
-def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool) -> None:
+def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool, form: Form) -> None:
     predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
-    places = _sayable(dataset.samples)
-    samples = pick(dataset.samples, places)
+    places, _ = form.sayable(dataset.samples)
+    samples = _sayable(dataset.samples, form)
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
-    classes = _classes_beside(dataset.path)
-    written = coco.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
+    classes = _classes_beside(dataset.path, form)
+    written = form.write_results(out, samples, _boxes(answers, sizes, dialect), classes)
     click.echo(f"{out}: {counted(written, 'box', 'boxes')} from {counted(len(samples), 'answer')}")
     for status, count in _without_boxes(answers).items():
         click.echo(f"no box: {counted(count, 'answer')}, {status}")
@@ -193,12 +245,12 @@ def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, a
         click.echo(f"score {SURE}: {come} without one{unfit}")
 
 
-def _sayable(samples: Sequence[Sample]) -> list[int]:
-    """The places of the samples that COCO can say; what is left out is told."""
-    places, others = coco.sayable(samples)
-    for task, count in others.items():
-        click.echo(f"left out: {counted(count, 'sample')} of {task}, which COCO has no word for")
-    return places
+def _sayable(samples: Sequence[Sample], form: Form) -> Sequence[Sample]:
+    """The samples that a form can say; what is left out is told."""
+    places, others = form.sayable(samples)
+    for what, count in others.items():
+        click.echo(f"left out: {counted(count, 'sample')} of {what}, which {form.word} has no word for")
+    return pick(samples, places)
 
 
 def _without_boxes(answers: Answers) -> Mapping[str, int]:

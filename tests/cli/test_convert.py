@@ -281,6 +281,8 @@ def test_tiles_are_told_as_tiles(source: Path, tmp_path: Path) -> None:
     assert f"12 images listed, {images} tiles of them in" in result.output
     assert "counted in each of them" in result.output
     assert "class in tile" in result.output and "class in image" not in result.output
+    units = {finding["unit"] for finding in json.loads((tmp_path / "out" / "findings.json").read_bytes())}
+    assert "class in tile" in units and "class in image" not in units
 
 
 def test_the_share_that_caps_leave_is_told(source: Path, tmp_path: Path) -> None:

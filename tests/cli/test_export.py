@@ -7,14 +7,18 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from data_tools.convert import Options, convert
+from data_tools.readers import open_auto
 from data_tools.readers.swift import open_swift
 from grounding.cli.main import group
 from grounding.evaluation.predictions import Prediction, write_predictions
 from grounding.evaluation.ranking import STATISTICS
 from grounding.samples import Manifest, read_samples, write_manifest, write_samples
+from tests.data_tools import sets
 from tests.data_tools.annotated import image
 from tests.data_tools.writers.test_coco import evaluate
 from tests.evaluation.test_ranking import detections, hold, precision
@@ -118,6 +122,36 @@ def test_swift_reads_back(tmp_path: Path) -> None:
     (source,) = open_swift(tmp_path / "x.jsonl", tmp_path, {})
     assert dict(source.tally.counts) == {"text_only": 1}
     assert sum(len(record.samples) for record in source.records) == 5
+
+
+def test_a_folder_goes_to_yolo_and_comes_back(tmp_path: Path) -> None:
+    source = sets.coco(tmp_path / "set")
+    options = Options(negatives=9.0, tasks=("phrase_to_boxes", "presence"), ratios=(0.5, 0.5, 0.0))
+    made = convert([(None, source)], tmp_path / "data", options)
+    result = run(tmp_path / "data", "--to", "yolo", "--out", tmp_path / "yolo", "--embed-images")
+    assert result.exit_code == 0, result.output
+    assert "has no row in an image" in result.output
+    (read,) = open_auto(tmp_path / "yolo", None, {})
+    assert not read.tally.counts
+    again = convert([(None, tmp_path / "yolo")], tmp_path / "again", Options(format="yolo", negatives=9.0))
+    for split, samples in made.samples.items():
+        asked = {(s.image, s.category): s.boxes for s in samples if s.task == "phrase_to_boxes"}
+        back = {(s.image.removeprefix("images/"), s.category): s.boxes for s in again.samples.get(split, []) if s.image}
+        assert back == {key: pytest.approx(np.array(boxes)) for key, boxes in asked.items()}, split
+
+
+def test_answers_become_yolo_rows_with_a_score(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    text = "[[000,000,500,500]]"
+    answers = predictions(
+        tmp_path, n1={"text": text, "scores": [math.log(0.5)]}, n2=text, n3="Nope.", n4="?", n5="", t=""
+    )
+    result = run(data, "--to", "yolo-results", "--predictions", answers, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "2 boxes from 4 answers" in result.output and "which YOLO has no word for" in result.output
+    read = {name: (tmp_path / "out" / "labels" / f"{name}.txt").read_text() for name in "ab"}
+    assert read == {"a": "2 0.25 0.25 0.5 0.5 0.5\n", "b": "0 0.25 0.25 0.5 0.5 1\n"}
+    assert (tmp_path / "out" / "data.yaml").read_text() == "names:\n  0: cat\n  1: cow\n  2: dog\n"
 
 
 def test_samples_that_a_form_cannot_say_are_told(tmp_path: Path) -> None:
@@ -226,12 +260,16 @@ def test_a_sample_without_an_answer_is_told_or_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--to", "coco-results", "--out", "x.json"], "needs --predictions"),
+        (["--to", "coco-results", "--out", "x.json"], "need --predictions"),
         (["--to", "swift", "--out", "x", "--predictions", "y"], "nothing else takes it"),
-        (["--to", "swift", "--out", "x", "--embed-images"], "only parquet"),
+        (["--to", "swift", "--out", "x", "--embed-images"], "only parquet and yolo"),
         (["--to", "swift", "--out", "."], "is a folder"),
         (["--to", "swift", "--out", "d.jsonl"], "is what is read"),
         (["--to", "coco-instances", "--out", "x.json"], "no sample asks for all boxes"),
+        (["--to", "yolo", "--out", "x"], "no sample asks for all boxes"),
+        (["--to", "yolo", "--out", "."], "written as a whole"),
+        (["--to", "yolo", "--out", "d.jsonl", "--overwrite"], "written as a whole"),
+        (["--to", "yolo-results", "--out", "x"], "need --predictions"),
     ],
 )
 def test_calls_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str) -> None:

@@ -284,7 +284,7 @@ def cvat(folder: Path, truth: Boxes = TRUTH, missing: Collection[str] = ()) -> P
     return folder
 
 
-def labelme(folder: Path, truth: Boxes = TRUTH, missing: Collection[str] = ()) -> Path:
+def labelme_xml(folder: Path, truth: Boxes = TRUTH, missing: Collection[str] = ()) -> Path:
     """LabelMe's XML, for datumaro."""
     for stem, objects in truth.items():
         told = ""
@@ -298,6 +298,29 @@ def labelme(folder: Path, truth: Boxes = TRUTH, missing: Collection[str] = ()) -
     return folder
 
 
+def shape(label: Any, *points: Sequence[Any], **more: Any) -> dict[str, Any]:
+    """An entry of LabelMe's `shapes`: a rectangle, unless more is said."""
+    entry = {"label": label, "points": points, "group_id": None, "shape_type": "rectangle", "flags": {}}
+    return {**entry, **more}
+
+
+def labelme_file(folder: Path, name: str, shapes: Sequence[Any], picture: Any, **more: Any) -> Path:
+    """A JSON of LabelMe, of a picture of the usual size."""
+    size = {"imageData": "aGVsbG8=", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+    return json_file(
+        folder, name, {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": picture, **size, **more}
+    )
+
+
+def labelme(folder: Path, truth: Boxes = TRUTH, missing: Collection[str] = ()) -> Path:
+    """Rectangles, drawn from the right lower corner; the JSON lies beside its picture."""
+    for stem, objects in truth.items():
+        shapes = [shape(one.name, one.box[2:], one.box[:2], flags={"difficult": one.aside}) for one in objects]
+        labelme_file(folder, f"{stem}.json", shapes, f"{stem}.png")
+    _draw(folder, truth, ".png", missing)
+    return folder
+
+
 CLASSES: dict[str, Callable[..., Path]] = {
     "coco": coco,
     "lvis": lvis,
@@ -305,6 +328,7 @@ CLASSES: dict[str, Callable[..., Path]] = {
     "yolo": yolo,
     "openimages": openimages,
     "odvg": odvg,
+    "labelme": labelme,
 }
 PROMPTS: dict[str, Callable[..., Path]] = {
     "referring": referring,

@@ -22,7 +22,14 @@ from tests.data_tools.annotated import coco_box, coco_file, coco_image, image, j
 from tests.data_tools.test_bad_input import AWKWARD
 
 Build = Callable[[Path], Path]
-NAMED: list[Build] = [made.coco, made.lvis, made.odvg, made.referring, made.swift]
+
+
+def labelme(folder: Path) -> Path:
+    """Of one picture, so that there is one file."""
+    return made.labelme(folder, {"1": made.TRUTH["1"]})
+
+
+NAMED: list[Build] = [made.coco, made.lvis, made.odvg, made.referring, made.swift, labelme]
 IN_JSON: list[Build] = [*NAMED, made.visual_genome]
 OUT = ("../secret.png", "a/../../secret.png", "{root}/secret.png", "..\\secret.png", "C:\\secret.png", "", "\0")
 
@@ -58,7 +65,7 @@ def test_no_name_leads_out_of_the_image_root(tmp_path: Path, build: Build, state
 
     def lead_out(document: Any) -> None:
         for found in objects(document):
-            for key in ("file_name", "filename"):
+            for key in ("file_name", "filename", "imagePath"):
                 if key in found:
                     found[key] = name
             if "images" in found and isinstance(found["images"][0], str):
@@ -81,7 +88,8 @@ def test_a_number_that_is_none_costs_its_box_alone(tmp_path: Path, build: Build,
 
     def spoil(document: Any) -> None:
         for found in objects(document):
-            holder, key = (found.get("bbox"), 0) if "bbox" in found else (found, "x")
+            listed = next((name for name in ("bbox", "points") if name in found), None)
+            holder, key = (found[listed], 0) if listed else (found, "x")
             if done or not holder or (key == "x" and key not in found):
                 continue
             if isinstance(holder[0] if key == 0 else None, list):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_tools.absence import Absent
-from data_tools.convert import Options, convert
+from data_tools.convert import Means, Options, convert
 from data_tools.records import Phrase
 from data_tools.tiles import Tiling, cut, parse_tiling
 from grounding.errors import InputError
@@ -57,16 +57,36 @@ def test_what_a_tile_shows_of_a_box_decides() -> None:
     tiles, windows, tally = cut([image, other], Tiling(10, 0, 0.5))
     left, right = tiles[:2]
     assert [tile.name for tile in tiles] == ["a.jpg/0_0.png", "a.jpg/10_0.png", "b.jpg/0_0.png", "b.jpg/10_0.png"]
-    assert {a.category: a.xyxy_px for a in left.annotations} == {
-        "whole": (2, 2, 8, 8), "most": (4, 0, 10, 6), "crowd": (9, 9, 10, 10),
+    assert {a.category: (a.xyxy_px, a.ignore) for a in left.annotations} == {
+        "whole": ((2, 2, 8, 8), None), "most": ((4, 0, 10, 6), None),
+        "little": ((8, 0, 10, 6), "difficult"), "crowd": ((9, 9, 10, 10), "crowd"),
     }  # fmt: skip
-    assert left.refused == {"little"}
-    assert {a.category: a.xyxy_px for a in right.annotations} == {"little": (0, 0, 8, 6), "crowd": (0, 9, 9, 10)}
-    assert right.refused == {"most"}
+    assert {a.category: (a.xyxy_px, a.ignore) for a in right.annotations} == {
+        "most": ((0, 0, 4, 6), "difficult"), "little": ((0, 0, 8, 6), None), "crowd": ((0, 9, 9, 10), "crowd"),
+    }  # fmt: skip
     assert list(Absent(tiles).values())[:2] == [["else"], ["else", "whole"]]
     assert dict(tally.counts) == {"cut_by_tile": 4, "mostly_outside_tile": 2}
     assert len({tile.digest for tile in tiles}) == 4
     assert (windows["a.jpg/10_0.png"].x, windows["a.jpg/10_0.png"].y) == (10, 0)
+
+
+def test_an_object_that_a_tile_hardly_shows_keeps_no_other_from_being_asked_for(tmp_path: Path) -> None:
+    image(tmp_path, "1.png", (20, 10))
+    things = [coco_box(1, 1, [1, 1, 5, 5]), coco_box(1, 1, [9, 0, 10, 6]), coco_box(1, 2, [8, 7, 10, 2])]
+    source = coco_file(tmp_path, [coco_image(1, size_wh=(20, 10))], things)
+    tasks = ("phrase_to_boxes", "all_to_boxes", "phrase_to_box")
+    options = Options(tiles="10,0", negatives=9.0, tasks=tasks, not_found={"en": "Nope."}, langs=("en",))
+    made = convert([("train", source)], tmp_path / "out", options)
+    left, right = "1.png/0_0.png", "1.png/10_0.png"
+    # Of the first cat the left tile shows all, of the second a tenth; of the dog a fifth, so it is not asked for.
+    assert {(s.image, s.category, s.task): (s.boxes, s.ignore) for s in made.samples["train"]} == {
+        (left, "cat", "phrase_to_boxes"): ([[1, 1, 6, 6]], [[9, 0, 10, 6]]),
+        (right, "cat", "phrase_to_boxes"): ([[0, 0, 9, 6]], []),
+        (right, "dog", "phrase_to_boxes"): ([[0, 7, 8, 9]], []),
+        (right, None, "all_to_boxes"): ([[0, 0, 9, 6], [0, 7, 8, 9]], []),
+    }
+    assert made.manifest.counts["kept"] == {"mostly_outside_tile": 2}
+    assert made.manifest.refusals == {"class_only_ignored": 1}
 
 
 def test_what_speaks_of_the_whole_image_is_no_tile_s() -> None:
@@ -139,3 +159,14 @@ def test_a_set_that_may_not_be_replaced_keeps_its_tiles(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"would change: train\.jsonl"):
         convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+
+def test_tiles_go_with_the_set_that_is_replaced_by_one_of_whole_images(tmp_path: Path) -> None:
+    image(tmp_path / "set", "1.png", (90, 50))
+    source = coco_file(tmp_path / "set", [coco_image(1, size_wh=(90, 50))], [coco_box(1, 1, [1, 1, 30, 30])])
+    convert([("train", source)], tmp_path / "out", Options(tiles="40,10"))
+    made = convert([("train", source)], tmp_path / "out", Options(), means=Means(overwrite=True))
+    assert not (tmp_path / "out" / "tiles").exists()
+    assert [remark for remark in made.remarks if remark.startswith("tiles was of the dataset")]
+    again = convert([("train", source)], tmp_path / "out", Options(tiles="40,10"), means=Means(overwrite=True))
+    assert not again.remarks and (tmp_path / "out" / "tiles").is_dir()

@@ -137,15 +137,18 @@ def test_refusals_come_from_the_manifest(tmp_path: Path) -> None:
     assert (entry["outcome"], entry["n"], entry["places"]) == ("refused", 7, ["a.xml: object 3"])
 
 
-def test_what_the_edges_of_tiles_cut_off_is_no_refusal(tmp_path: Path) -> None:
+def test_what_is_counted_in_several_tiles_is_no_share_of_the_annotations(tmp_path: Path) -> None:
     manifest = {
         "settings": {"made_by": MADE_BY, "tiles": "320"},
-        "refusals": {"mostly_outside_tile": 700, "class_refused": 70},
-        "counts": {"splits": {"train": {"boxes": 40}}},
+        "refusals": {"class_only_ignored": 700, "class_refused": 70},
+        "counts": {"splits": {"train": {"boxes": 40}}, "kept": {"mostly_outside_tile": 900, "crowd": 1}},
     }
     found = look(tmp_path, train=sound("a"), manifest=manifest)
     assert "refused" not in findings(found)
-    assert {entry["unit"] for entry in found.report["annotations"]} == {"annotation in tile", "annotation"}
+    assert {entry["reason"]: entry["unit"] for entry in found.report["annotations"]} == {
+        "class_only_ignored": "class in tile", "class_refused": "annotation in tile",
+        "mostly_outside_tile": "annotation in tile", "crowd": "annotation",
+    }  # fmt: skip
 
 
 def test_images_are_looked_at(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from data_tools.readers import open_auto
 from data_tools.readers.coco import open_coco
+from data_tools.readers.labelme import open_labelme
 from data_tools.readers.odvg import open_odvg
 from data_tools.readers.referring import open_referring
 from data_tools.readers.swift import open_swift
@@ -24,7 +25,7 @@ from grounding.errors import InputError
 from tests.data_tools.annotated import image
 
 WORDS = st.sampled_from(
-    ["a.png", "a dog", "<image><ref-object>", "<bbox>", "user", "assistant", "norm1", "refcoco", ""]
+    ["a.png", "a dog", "circle", "<image><ref-object>", "<bbox>", "user", "assistant", "norm1", "refcoco", ""]
 )
 NUMBERS = st.one_of(st.integers(-50, 50), st.floats(), st.just(10**400))
 VALUES: Any = st.recursive(
@@ -46,7 +47,8 @@ def several(entry: Any) -> Any:
 NAME = st.just("a.png")
 ID = st.integers(0, 2)
 BOX = st.lists(st.integers(0, 30), min_size=4, max_size=4)
-SPANS = st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), max_size=2)
+SPAN = st.lists(st.integers(0, 9), min_size=2, max_size=2)
+SPANS = st.lists(SPAN, max_size=2)
 IMAGE = some(
     id=ID, file_name=NAME, coco_url=WORDS, width=st.just(40), caption=WORDS, dataset_name=WORDS, neg_category_ids=VALUES
 )
@@ -72,6 +74,12 @@ KINDS: dict[str, tuple[Reader, Any, str]] = {
         open_swift,
         some(messages=st.tuples(ASKED, ANSWERED), images=st.just(["a.png"]), objects=OBJECTS),
         "x.jsonl",
+    ),
+    "labelme": (
+        open_labelme,
+        some(imagePath=NAME, imageWidth=ID,
+             shapes=several(some(label=WORDS, points=several(SPAN), shape_type=WORDS, group_id=ID, flags=VALUES))),
+        "x.json",
     ),
     "yolo": (open_yolo, some(names=st.just(["cat"]), train=WORDS, path=WORDS), "data.yaml"),
 }  # fmt: skip

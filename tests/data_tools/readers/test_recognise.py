@@ -77,7 +77,6 @@ def test_what_is_not_recognised_is_told(tmp_path: Path, name: str, content: str)
         ("x.json", "", r"x\.json:1: is no JSON"),
         ("x.jsonl", "\nhello\n", r"x\.jsonl:2: is no JSON"),
         ("data.yaml", "names: [a\n", r"data\.yaml: is not YAML"),
-        ("x.json", '{"shapes": [], "imagePath": "a.png"}', "JSON of LabelMe.*labelme2coco.*docs/readers.md"),
         ("x.csv", "a,b\n", r"x\.csv: is a table.*Open Images.*docs/readers.md"),
     ],
 )

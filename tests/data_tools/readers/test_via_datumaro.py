@@ -131,7 +131,7 @@ def test_where_datumaro_is_missing_it_is_told(tmp_path: Path, monkeypatch: pytes
         read(tmp_path, "cvat")
 
 
-@pytest.mark.parametrize(("build", "form"), [(sets.cvat, "cvat"), (sets.labelme, "label_me")])
+@pytest.mark.parametrize(("build", "form"), [(sets.cvat, "cvat"), (sets.labelme_xml, "label_me")])
 def test_sets_by_datumaro_itself(tmp_path: Path, build: Callable[..., Path], form: str) -> None:
     pytest.importorskip("datumaro")
     source = read(build(tmp_path), form)
