@@ -27,7 +27,7 @@ from data_tools.progress import Progress, counting
 from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
-from data_tools.reasons import REASONS
+from data_tools.reasons import REASONS, unit_of
 from data_tools.records import Finding, Record, Source, Tally
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
@@ -131,7 +131,9 @@ def _convert(
     streams: dict[str, Iterator[Sample]] = {split: some.samples(ids) for split, some in made.items()}
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
-        raise InputError(f"nothing is left to write: {_why_empty(tally, listed)}", where=_name(sources))
+        raise InputError(
+            f"nothing is left to write: {_why_empty(tally, listed, in_tiles=bool(windows))}", where=_name(sources)
+        )
     streams |= first
 
     samples: dict[str, Sequence[Sample]] = {}
@@ -144,7 +146,7 @@ def _convert(
             folder.write(split, some)
         progress("counting and writing files", 0, None)
         tally = sum((some.tally() for some in made.values()), tally)
-        numbers = {split: {**some.counted(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
+        numbers = {split: {**some.described(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
         counts = {"images_listed": listed, "splits": numbers}
         answers = wording.answer_templates(voices, options.templates)
         manifest = make_manifest(out, root, sources, options, answers, read, tally, counts)
@@ -153,6 +155,8 @@ def _convert(
             every = list(itertools.chain.from_iterable(samples.values()))
             advance = counting("cutting tiles", len({sample.image for sample in every}), progress)
             tiling.write_tiles(every, windows, image_root, out, options.follow_links, advance)
+    if windows and folder.had_tiles and (others := tiling.remove_others(every, out)):
+        remarks.append(f"Of the dataset that stood here before, {counted(others, 'tile is', 'tiles are')} removed.")
     remarks += [f"{name} was of the dataset that stood here before; it is removed." for name in folder.outdated]
     samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
     return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
@@ -281,13 +285,14 @@ def _check_images(
     return checked.records, checked.tally, [checked.fault] if checked.fault else []
 
 
-def _why_empty(tally: Tally, listed: int) -> str:
+def _why_empty(tally: Tally, listed: int, *, in_tiles: bool) -> str:
     """The refusals, most frequent first, each with its meaning and one place."""
     if not listed and not tally.counts:
         return "the annotations hold no image."
     refused = sorted(tally.having("refused").items(), key=lambda item: -item[1])
     lines = [
-        f"\n  {count} {REASONS[reason].unit}(s) refused, {reason}: {REASONS[reason].meaning}; {_example(tally, reason)}"
+        f"\n  {count} {unit_of(reason, in_tiles=in_tiles)}(s) refused, {reason}: {REASONS[reason].meaning}; "
+        + _example(tally, reason)
         for reason, count in refused
     ]
     if "missing_image" in tally.counts:

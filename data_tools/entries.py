@@ -50,6 +50,8 @@ def clean_name(value: object) -> str | None:
 
 def stated_size(width: object, height: object) -> tuple[int, int] | None:
     """(width, height) in px where both are whole positive numbers (640 or 640.0), else None."""
+    if type(width) is int and type(height) is int and 0 < width < LONGEST and 0 < height < LONGEST:  # nearly all
+        return width, height
     size = (_whole(width), _whole(height))
     return size if size[0] and size[1] else None  # type: ignore[return-value]  # neither is None or 0
 
@@ -85,7 +87,7 @@ def box_fault(xyxy: XYXY) -> str | None:
 
 def is_id(value: object) -> bool:
     """Whether a value can be an id: a number or a string, hashable and equal to itself."""
-    return isinstance(value, int | float | str) and not isinstance(value, bool) and value == value
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool) and value == value
 
 
 @lru_cache(maxsize=1 << 16)

@@ -75,7 +75,7 @@ class Making:
         """What was found, once all samples are made."""
         return Tally.of(self._composed) + self._told + Tally.of(self._unsaid)
 
-    def counted(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """As `stats.describe`."""
         return self._numbers.described()
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from data_tools.records import Annotation, Finding, Record, Tally
-from grounding.errors import InputError
+from grounding.errors import InputError, RunError
 from grounding.geometry import area, as_boxes, clip
 from grounding.samples import Sample, atomic_path, open_image
 
@@ -154,3 +154,22 @@ def write_tiles(
             with atomic_path(out / FOLDER / str(sample.image)) as temporary:
                 tile.save(temporary, format="PNG")
             advance(1)
+
+
+def remove_others(samples: Iterable[Sample], out: Path) -> int:
+    """Removes the tiles of an earlier dataset below `out / FOLDER` that no sample is about, and says how many.
+
+    Raises:
+        RunError: one cannot be removed.
+    """
+    kept = {out / FOLDER / str(sample.image) for sample in samples}
+    others = [path for path in (out / FOLDER).rglob("*.png") if path.is_file() and path not in kept]
+    try:
+        for path in others:
+            path.unlink()
+        for folder in sorted({path.parent for path in others}, reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        raise RunError(f"a tile of an earlier dataset cannot be removed: {error}") from error
+    return len(others)

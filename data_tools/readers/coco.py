@@ -72,11 +72,12 @@ def read_document(document: CocoFile, path: Path, image_root: Path, box_form: st
         image_root: where files are looked for under the names that an image may have.
         box_form: one of `box_form.FORMS`.
     """
+    file = path.name
     findings: list[Finding] = []
     classes = _classes(document.categories)
-    images = _images(document.images, path.name, image_root, findings)
+    images = _images(document.images, file, image_root, findings)
     form, why = choose_form(stated(document.annotations, images), "xywh", box_form)
-    boxes = judge(document.annotations, images, classes, path.name, form, findings)
+    boxes = judge(document.annotations, images, classes, file, form, findings)
     listed = any(
         image is not None and (image.neg_category_ids is not None or image.not_exhaustive_category_ids is not None)
         for image in document.images
@@ -87,7 +88,7 @@ def read_document(document: CocoFile, path: Path, image_root: Path, box_form: st
         if name is not None:
             start, stop = starts[number], starts[number + 1]
             rows = Rows(boxes.columns, start, stop) if start < stop else ()
-            record = _record(image, name, rows, boxes.refused.get(number), path.name, classes, findings)
+            record = _record(image, name, rows, boxes.refused.get(number), file, classes, findings)
             records.append(replace(record, doubtful=True) if number in boxes.doubtful else record)
     taken = {"box form": f"{form}: {why}"} if why else {}
     if listed:

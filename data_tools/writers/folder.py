@@ -69,6 +69,7 @@ class Folder:
     Attributes:
         outdated: names of files, and of the folder of tiles, that belong to the dataset that is overwritten and are
             not written anew; known once `tell` was called, and removed when all is well.
+        had_tiles: whether the dataset that is overwritten is of tiles; known once `tell` was called.
     """
 
     def __init__(self, out: Path, style: Style, renames: ExitStack, overwrite: bool) -> None:
@@ -76,6 +77,7 @@ class Folder:
         self._written: dict[Path, Path] = {}
         self._manifest = renames.enter_context(atomic_path(out / MANIFEST))  # entered first, it is renamed last
         self.outdated: list[str] = []
+        self.had_tiles = False
 
     def write(self, split: str, samples: Iterable[Sample]) -> None:
         """Writes the samples of a split, also where there are none, so that no file of an earlier run stays."""
@@ -101,7 +103,8 @@ class Folder:
         if before is not None and self._overwrite:
             others = sorted({style.suffix for style in STYLES.values()} - {self._style.suffix})
             left = [PAGE, *(path.with_suffix(suffix).name for path in self._written for suffix in others)]
-            if before.settings.get("tiles") and not manifest.settings.get("tiles"):
+            self.had_tiles = bool(before.settings.get("tiles"))
+            if self.had_tiles and not manifest.settings.get("tiles"):
                 left.append(TILES)
             self.outdated = [name for name in left if (self._out / name).exists()]
         write_manifest(self._manifest, manifest)

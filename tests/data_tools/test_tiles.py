@@ -170,3 +170,16 @@ def test_tiles_go_with_the_set_that_is_replaced_by_one_of_whole_images(tmp_path:
     assert [remark for remark in made.remarks if remark.startswith("tiles was of the dataset")]
     again = convert([("train", source)], tmp_path / "out", Options(tiles="40,10"), means=Means(overwrite=True))
     assert not again.remarks and (tmp_path / "out" / "tiles").is_dir()
+
+
+def test_tiles_of_another_size_go_when_the_set_is_cut_anew(tmp_path: Path) -> None:
+    image(tmp_path / "set", "1.png", (90, 50))
+    image(tmp_path / "set", "2.png", (30, 30))
+    images = [coco_image(1, size_wh=(90, 50)), coco_image(2, size_wh=(30, 30))]
+    source = coco_file(tmp_path / "set", images, [coco_box(1, 1, [1, 1, 30, 30]), coco_box(2, 1, [1, 1, 9, 9])])
+    for tiles in ("40,10", "60,10"):
+        made = convert([("train", source)], tmp_path / "out", Options(tiles=tiles), means=Means(overwrite=True))
+    folder = tmp_path / "out" / "tiles"
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == {sample.image for sample in made.samples["train"]}
+    assert any("before" in remark and "removed" in remark for remark in made.remarks)
