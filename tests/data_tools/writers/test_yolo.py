@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from data_tools.readers.yolo import open_yolo
-from data_tools.writers.yolo import Pictures, classes_of, counted, write_truth
+from data_tools.writers.yolo import Pictures, classes_of, sayable, write_truth
 from grounding.errors import InputError
 from grounding.samples import Sample
 from tests.data_tools.annotated import SIZE, image
@@ -46,10 +46,10 @@ def test_what_samples_say_of_an_image_is_put_together(tmp_path: Path) -> None:
 def test_what_yolo_cannot_say_is_counted() -> None:
     phrase = make(id="p", category=None, phrase="the left dog")
     samples = [make(id="a"), phrase, make(id="b", task="phrase_to_box"), make(**TEXT)]
-    assert counted(samples) == ([0], {"phrase_to_box": 1, "text": 1, "phrases of no class": 1})
+    assert sayable(samples) == ([0], {"phrase_to_box": 1, "text": 1, "phrases of no class": 1})
     assert classes_of(samples) == {"dog"}
     with pytest.raises(InputError, match="1 phrases of none"):
-        counted([phrase])
+        sayable([phrase])
 
 
 @pytest.mark.parametrize(
