@@ -32,10 +32,10 @@ CALLS = {
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --model models": "models: there is no config.json",
     "predict photo.png cell --tokenizer models/words": "models/words: this tokenizer does not exist",
-    "finetune run.yaml": "- none.jsonl: there is no such file or folder of data. It is data.train in run.yaml:3; name "
+    "finetune run.yaml": "- none.jsonl: there is no such file or folder of data. `grounding convert` makes such from annotations. It is data.train in run.yaml:3; name "
     "another with data.train=PATH.",
     "finetune run.yaml data.train=test.jsonl": "- models/none: this is no folder",
-    "finetune run.yaml data.val=v.jsonl": "- v.jsonl: there is no such file or folder of data.\n",
+    "finetune run.yaml data.val=v.jsonl": "- v.jsonl: there is no such file or folder of data. `grounding convert` makes such from annotations.\n",
     "finetune run.yaml tuning.start_from=adapter": "- adapter: there is no adapter_model.safetensors",
     "finetune run.yaml tuning.start_from=models": "- tuning.start_from = models: there is no adapter_config.json",
     "merge adapter --out x": "models/none: this is no folder",
