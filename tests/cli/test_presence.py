@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+NO_DATA = "there is no such file or folder of data. `grounding convert` makes such from annotations."
 CALLS = {
     "benchmark --data test.jsonl --model pocket --adapter runs/adapter --out x": "runs/adapter: there is no adapter_",
     "benchmark --data test.jsonl --model models/none --out x": "models/none: this is no folder",
@@ -32,10 +33,9 @@ CALLS = {
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --model models": "models: there is no config.json",
     "predict photo.png cell --tokenizer models/words": "models/words: this tokenizer does not exist",
-    "finetune run.yaml": "- none.jsonl: there is no such file or folder of data. `grounding convert` makes such from annotations. It is data.train in run.yaml:3; name "
-    "another with data.train=PATH.",
+    "finetune run.yaml": f"- none.jsonl: {NO_DATA} It is data.train in run.yaml:3; name another with data.train=PATH.",
     "finetune run.yaml data.train=test.jsonl": "- models/none: this is no folder",
-    "finetune run.yaml data.val=v.jsonl": "- v.jsonl: there is no such file or folder of data. `grounding convert` makes such from annotations.\n",
+    "finetune run.yaml data.val=v.jsonl": f"- v.jsonl: {NO_DATA}\n",
     "finetune run.yaml tuning.start_from=adapter": "- adapter: there is no adapter_model.safetensors",
     "finetune run.yaml tuning.start_from=models": "- tuning.start_from = models: there is no adapter_config.json",
     "merge adapter --out x": "models/none: this is no folder",
