@@ -80,11 +80,12 @@ def main(rounds: int, folder: Path) -> None:
         write_train2017(coco)
     if not voc.exists():
         write_voc(voc, VOC_FILES)
-    floor, loop, ours = (str(folder / out) for out in ("floor", "loop", "ours"))
+    floor, slices, loop, ours = (str(folder / out) for out in ("floor", "slices", "loop", "ours"))
     module = ("-m", "benchmarks.converting_floor")
     convert = (*CONVERT, str(coco), "--format", "coco", *PLAIN)
     contenders: dict[str, tuple[str, ...]] = {
         "floor": (*module, "floor", str(coco), floor),
+        "floor, in slices": (*module, "slices", str(coco), slices),
         "grounding convert --negatives 0 --lang en": (*convert, "--negatives", "0", "--out", ours),
         "grounding convert --lang en,zh": (*convert, "--lang", "en,zh", "--out", str(folder / "both")),
         "VOC: expat alone": ("-m", "benchmarks.converting", "expat", str(voc / "Annotations")),
@@ -100,7 +101,7 @@ def main(rounds: int, folder: Path) -> None:
             runs[contender].append(measure(arguments))
     runs["pycocotools and a loop"] = [measure((*module, "pycocotools", str(coco), loop))]
     for split in SPLITS:
-        contents = {(Path(out) / split).read_bytes() for out in (floor, loop, ours)}
+        contents = {(Path(out) / split).read_bytes() for out in (floor, slices, loop, ours)}
         if len(contents) > 1:
             raise SystemExit(f"{split} is not the same for all")
     settings = {

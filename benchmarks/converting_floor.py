@@ -1,10 +1,12 @@
 """What converting a plain COCO file costs at the least, and what it costs by pycocotools and a loop.
 
-Both write the very lines that `grounding convert --negatives 0 --lang en --no-check-images` writes for a file in which
-nothing is wrong: boxes inside their images, an id for each entry, no two images of one name. They judge nothing, count
-nothing and write no manifest. Knows the wordings and the rule of the splits, nothing else of `data_tools`.
+The floor reads the file whole, or in slices, with less memory. All write the very lines that `grounding convert
+--negatives 0 --lang en --no-check-images` writes for a file in which nothing is wrong: boxes inside their images, an id
+for each entry, no two images of one name. They judge nothing, count nothing and write no manifest. Knows the wordings
+and the rule of the splits, nothing else of `data_tools`.
 
     python -m benchmarks.converting_floor floor FILE.json OUT
+    python -m benchmarks.converting_floor slices FILE.json OUT
     python -m benchmarks.converting_floor pycocotools FILE.json OUT
 """
 
@@ -12,10 +14,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,6 +31,7 @@ NOT_FOUND = "No matching object was found."
 ENDS = [end for clause in not_found_clauses("en") for end in (clause.replace("{not_found}", NOT_FOUND), "")]
 WAYS = list(product(load_wordings("phrase_to_boxes", "en"), ENDS))
 SPLITS = ("train", "val", "test")
+SLICE = 16 << 20  # bytes
 
 
 class Image(msgspec.Struct, gc=False):
@@ -59,6 +64,18 @@ class Document(msgspec.Struct, gc=False):
 
     images: list[Image]
     annotations: list[Box]
+    categories: list[Category]
+
+
+class First(msgspec.Struct, gc=False):
+    """The file before its annotations."""
+
+    images: list[Image]
+
+
+class Last(msgspec.Struct, gc=False):
+    """The file behind its annotations."""
+
     categories: list[Category]
 
 
@@ -105,21 +122,76 @@ def labels_of(cells: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:
     return [f"[[{text[16 * a : 16 * b - 1]}]]" for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
+Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Of each box the number of its image, that of its class, whether it is a crowd, and x, y, width, height."""
+
+
+class Known(NamedTuple):
+    """Images by name and classes by name, and the number of each by its id."""
+
+    images: list[Image]
+    classes: list[str]
+    place: dict[int, int]
+    order: dict[int, int]
+
+
+def known(images: Sequence[Image], categories: Sequence[Category]) -> Known:
+    """What boxes speak of."""
+    names = {category.id: category.name for category in categories}
+    by_name = sorted(images, key=lambda image: image.file_name)
+    place = {image.id: number for number, image in enumerate(by_name)}
+    order = {number: rank for rank, number in enumerate(sorted(names, key=names.__getitem__))}
+    return Known(by_name, sorted(names.values()), place, order)
+
+
+def columns(entries: Sequence[Box], about: Known) -> Columns:
+    """The boxes in numbers."""
+    image = np.fromiter((about.place[entry.image_id] for entry in entries), np.int64, len(entries))
+    rank = np.fromiter((about.order[entry.category_id] for entry in entries), np.int64, len(entries))
+    crowd = np.fromiter((entry.iscrowd for entry in entries), np.int64, len(entries))
+    flat = (number for entry in entries for number in entry.bbox)
+    return image, rank, crowd, np.fromiter(flat, np.float64, 4 * len(entries)).reshape(-1, 4)
+
+
 def floor(path: Path, out: Path) -> None:
     """Typed decoding that skips what is not needed, numpy for all boxes at once, one write for each file."""
     gc.disable()
     document = msgspec.json.decode(path.read_bytes(), type=Document)
-    names = {category.id: category.name for category in document.categories}
-    images = sorted(document.images, key=lambda image: image.file_name)
-    place = {image.id: number for number, image in enumerate(images)}
-    order = {number: rank for rank, number in enumerate(sorted(names, key=names.__getitem__))}
-    by_rank = sorted(names.values())
-    entries = document.annotations
-    image = np.fromiter((place[entry.image_id] for entry in entries), np.int64, len(entries))
-    rank = np.fromiter((order[entry.category_id] for entry in entries), np.int64, len(entries))
-    crowd = np.fromiter((entry.iscrowd for entry in entries), np.int64, len(entries))
-    flat = (number for entry in entries for number in entry.bbox)
-    xyxy = np.fromiter(flat, np.float64, 4 * len(entries)).reshape(-1, 4)
+    about = known(document.images, document.categories)
+    write(about, columns(document.annotations, about), out)
+
+
+def floor_in_slices(path: Path, out: Path) -> None:
+    """The same, the annotations read a slice after the other; lists and marks stand as the generator writes them."""
+    gc.disable()
+    with path.open("rb") as file:
+        file.seek(-SLICE, os.SEEK_END)
+        categories = msgspec.json.decode(b"{" + file.read().rpartition(b"], ")[2], type=Last).categories
+        file.seek(0)
+        head, _, rest = read_until(file, b', "annotations": [')
+        about = known(msgspec.json.decode(head + b"}", type=First).images, categories)
+        parts = []
+        while content := file.read(SLICE):
+            text = rest + content
+            cut = text.rfind(b"}, {") if len(content) == SLICE else text.rfind(b'], "categories"') - 1
+            parts.append(columns(msgspec.json.decode(b"[" + text[: cut + 1] + b"]", type=list[Box]), about))
+            rest = text[cut + 3 :]
+    image, rank, crowd, xywh = map(np.concatenate, zip(*parts, strict=True))
+    write(about, (image, rank, crowd, xywh), out)
+
+
+def read_until(file: BinaryIO, mark: bytes) -> tuple[bytes, bytes, bytes]:
+    """The text before a mark, the mark, and what was read behind it."""
+    text = b""
+    while mark not in text:
+        text += file.read(SLICE)
+    return text.partition(mark)
+
+
+def write(about: Known, boxes: Columns, out: Path) -> None:
+    """The lines of all splits."""
+    images, by_rank, names = about.images, about.classes, about.order
+    image, rank, crowd, xyxy = boxes
     xyxy[:, 2:] += xyxy[:, :2]
     size = np.array([(one.width, one.height) for one in images], dtype=np.float64)[image]
     frame = np.concatenate((size, size), axis=1)
@@ -203,4 +275,6 @@ def _written(boxes: list[list[float]], width: int, height: int) -> str:
 
 if __name__ == "__main__":
     Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
-    {"floor": floor, "pycocotools": by_pycocotools}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    {"floor": floor, "slices": floor_in_slices, "pycocotools": by_pycocotools}[sys.argv[1]](
+        Path(sys.argv[2]), Path(sys.argv[3])
+    )
