@@ -32,6 +32,7 @@ ENDS = [end for clause in not_found_clauses("en") for end in (clause.replace("{n
 WAYS = list(product(load_wordings("phrase_to_boxes", "en"), ENDS))
 SPLITS = ("train", "val", "test")
 SLICE = 16 << 20  # bytes
+TOGETHER = 16_384  # classes of images that are written together, where memory is to be spared
 
 
 class Image(msgspec.Struct, gc=False):
@@ -177,7 +178,8 @@ def floor_in_slices(path: Path, out: Path) -> None:
             parts.append(columns(msgspec.json.decode(b"[" + text[: cut + 1] + b"]", type=list[Box]), about))
             rest = text[cut + 3 :]
     image, rank, crowd, xywh = map(np.concatenate, zip(*parts, strict=True))
-    write(about, (image, rank, crowd, xywh), out)
+    del parts
+    write(about, (image, rank, crowd, xywh), out, TOGETHER)
 
 
 def read_until(file: BinaryIO, mark: bytes) -> tuple[bytes, bytes, bytes]:
@@ -188,9 +190,9 @@ def read_until(file: BinaryIO, mark: bytes) -> tuple[bytes, bytes, bytes]:
     return text.partition(mark)
 
 
-def write(about: Known, boxes: Columns, out: Path) -> None:
-    """The lines of all splits."""
-    images, by_rank, names = about.images, about.classes, about.order
+def write(about: Known, boxes: Columns, out: Path, together: int | None = None) -> None:
+    """The lines of all splits; so many classes of images at a time, where all at once would take more memory."""
+    images, names = about.images, about.order
     image, rank, crowd, xyxy = boxes
     xyxy[:, 2:] += xyxy[:, :2]
     size = np.array([(one.width, one.height) for one in images], dtype=np.float64)[image]
@@ -204,28 +206,52 @@ def write(about: Known, boxes: Columns, out: Path) -> None:
     in_text = cells @ [10**6, 10**9, 1, 10**3]  # by y0, then x0, y1, x1
     by_file, by_text = np.argsort(key, kind="stable"), np.lexsort((in_text, key))
     runs, starts = np.unique(key[by_file], return_index=True)
-    texts, boxes = labels_of(cells[by_text], starts), xyxy[by_file].tolist()
-    ends = np.append(starts[1:], len(boxes))
+    ends = np.append(starts[1:], len(key))
     split = [split_of(one.file_name) for one in images]
     lines: dict[str, list[Line]] = {name: [] for name in SPLITS}
-    last: Line | None = None
-    for run, start, end, text in zip(runs.tolist(), starts.tolist(), ends.tolist(), texts, strict=True):
+    for name in SPLITS:
+        (out / f"{name}.jsonl").write_bytes(b"")
+    step = together or len(runs)
+    for begin in range(0, len(runs), step):
+        some = slice(begin, begin + step)
+        first, behind = starts[begin], ends[some][-1]
+        texts = labels_of(cells[by_text[first:behind]], starts[some] - first)
+        corners = xyxy[by_file[first:behind]].tolist()
+        places = zip((starts[some] - first).tolist(), (ends[some] - first).tolist(), strict=True)
+        add_lines(lines, about, split, runs[some].tolist(), [corners[a:b] for a, b in places], texts)
+        for name, held in lines.items():  # the last one may have its crowds in the runs that follow
+            kept = held[-1:] if begin + step < len(runs) else []
+            with (out / f"{name}.jsonl").open("ab") as file:
+                file.write(msgspec.json.Encoder().encode_lines(held[: len(held) - len(kept)]))
+            lines[name] = kept
+
+
+def add_lines(
+    lines: dict[str, list[Line]],
+    about: Known,
+    split: Sequence[str],
+    runs: Sequence[int],
+    boxes: Sequence[list[list[float]]],
+    texts: Sequence[str],
+) -> None:
+    """A line for each class of an image; the crowds of a class come behind its other boxes."""
+    for run, some, text in zip(runs, boxes, texts, strict=True):
         which, is_crowd = divmod(run, 2)
-        number, at = divmod(which, len(names))
-        one, name = images[number], by_rank[at]
+        number, at = divmod(which, len(about.order))
+        one, name = about.images[number], about.classes[at]
+        own = lines[split[number]]
         if is_crowd:
-            if last is not None and (last.image, last.category) == (one.file_name, name):
-                last.ignore = boxes[start:end]
+            if own and (own[-1].image, own[-1].category) == (one.file_name, name):
+                own[-1].ignore = some
             continue
         prompt, answer = ask(one.file_name, name)
         label = answer.replace("{phrase}", name).replace("{boxes}", text)
-        last = Line(
-            f"{one.file_name}#{name}", one.file_name, one.width, one.height, prompt, label, name, name,
-            boxes[start:end], None, [], "phrase_to_boxes", "en",
+        own.append(
+            Line(
+                f"{one.file_name}#{name}", one.file_name, one.width, one.height, prompt, label, name, name,
+                some, None, [], "phrase_to_boxes", "en",
+            )
         )  # fmt: skip
-        lines[split[number]].append(last)
-    for name, some in lines.items():
-        (out / f"{name}.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(some))
 
 
 def by_pycocotools(path: Path, out: Path) -> None:
