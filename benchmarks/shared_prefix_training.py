@@ -1,8 +1,8 @@
 """How much faster, and in how much less memory, do prompts train that share their image in one row?
 
-    OMP_NUM_THREADS=1 python -m benchmarks.shared_prefix_training speed [--patches 256] [--patches 1225] [--rounds 3]
-    OMP_NUM_THREADS=1 python -m benchmarks.shared_prefix_training memory
-    OMP_NUM_THREADS=1 python -m benchmarks.shared_prefix_training real
+    OMP_NUM_THREADS=2 python -m benchmarks.shared_prefix_training speed [--patches 256] [--patches 1225] [--rounds 3]
+    OMP_NUM_THREADS=2 python -m benchmarks.shared_prefix_training memory
+    OMP_NUM_THREADS=2 python -m benchmarks.shared_prefix_training real
 
 A decoder and tower of 93 million random weights, one picture of noise, prompts of 64 tokens of which the last 32 are
 labels; forward and backward in float32, all parameters learn, no optimiser. The contender to beat is CogVLM's published

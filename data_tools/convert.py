@@ -128,7 +128,10 @@ def _convert(
     }
     unsure = not all(some.ids_differ() for some in made.values())
     ids = UniqueIds(lambda: (name for some in made.values() if unsure for name in some.ids()))
-    streams: dict[str, Iterator[Sample]] = {split: some.samples(ids) for split, some in made.items()}
+    plain = options.style == "pairs" and options.max_answer_tokens is None and not (unsure or windows)
+    streams: dict[str, Iterator[Any]] = {
+        split: some.lines() if plain else some.samples(ids) for split, some in made.items()
+    }
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
         raise InputError(
@@ -143,7 +146,7 @@ def _convert(
     root = out.resolve() / tiling.FOLDER if windows else image_root
     with replaced_folder(out, style, overwrite=means.overwrite) as folder:
         for split, some in streams.items():
-            folder.write(split, some)
+            (folder.write_lines if plain else folder.write)(split, some)
         progress("counting and writing files", 0, None)
         tally = sum((some.tally() for some in made.values()), tally)
         numbers = {split: {**some.described(), **chosen[split].numbers, **some.ready()} for split, some in made.items()}
@@ -174,11 +177,13 @@ def _garbage_left() -> Iterator[None]:
             gc.enable()
 
 
-def _first_of(streams: Mapping[str, Iterator[Sample]]) -> dict[str, Iterator[Sample]]:
-    """The first of the streams that has a sample, whole again; empty where none has one. Those before are used up."""
-    for split, samples in streams.items():
-        for sample in samples:
-            return {split: itertools.chain([sample], samples)}
+def _first_of(streams: Mapping[str, Iterator[Any]]) -> dict[str, Iterator[Any]]:
+    """The first of the streams that has a sample, or a line, whole again; empty where none has. Those before are used
+    up.
+    """
+    for split, some in streams.items():
+        for one in filter(None, some):
+            return {split: itertools.chain([one], some)}
     return {}
 
 

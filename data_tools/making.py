@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from data_tools import compose
+from data_tools import compose, plain_lines
 from data_tools.ready import UniqueIds, ready_samples
 from data_tools.records import Finding, Record, Tally
 from data_tools.selection import Question
 from data_tools.stats import Numbers
 from data_tools.tasks.whole import sample_id
+from data_tools.wording import TASK as PLAIN
 from data_tools.wording import Voice
 from data_tools.writers import Style, writable
 from grounding.samples import Sample, Task
@@ -57,13 +58,23 @@ class Making:
     def ids_differ(self) -> bool:
         """Whether no id can stand twice: each is IMAGE#CLASS, with no other # before the class."""
         return all("#" not in record.name and not record.samples for record in self._records) and all(
-            question.task == "phrase_to_boxes" and question.phrase is None for question in self._questions
+            question.task == PLAIN and question.phrase is None for question in self._questions
         )
 
     def samples(self, ids: UniqueIds) -> Iterator[Sample]:
         """Each sample once, under an id of its own; counted as it goes by."""
         every = chain.from_iterable(self._all())
         return self._numbers.count(ids.apart(writable(every, self._style, self._unsaid)))
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines of the samples, some at a time and quicker, for a file of pairs.
+
+        Only where no id can stand twice (`ids_differ`), and where there is no limit for labels.
+        """
+        if not self._questions:
+            return iter(())
+        voice = self._voices[PLAIN]
+        return plain_lines.lines(self._questions, voice, self._numbers, self._composed, self._advance)
 
     def _all(self) -> Iterator[Iterable[Sample]]:
         yield compose.stream(self._questions, self._voices, self._composed, self._max_tokens, self._advance)

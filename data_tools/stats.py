@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,33 @@ EDGES = (16, 32, 64, 128, 256, 512, 1024)  # upper ends of the classes of the hi
 
 def label_tokens(sample: Sample) -> int:
     """Estimated tokens of the label with eos. Boxes are counted in the label: its truth may be unknown, or other."""
-    return 1 + text_tokens(sample.label)
+    return tokens_of_label(sample.label)
+
+
+def tokens_of_label(label: str) -> int:
+    """The same of a label's text."""
+    return 1 + text_tokens(label)
+
+
+class Columns(NamedTuple):
+    """What is counted of some samples, by column.
+
+    Attributes:
+        images, tasks, langs, tokens: of each sample.
+        held: (class, number of boxes) of each that asks for boxes; None for a class where they are of several.
+        ignored: boxes to ignore, of all together.
+        boxes_px: float64[boxes, 4], of all that ask for some in an image.
+        sizes_wh: float64[boxes, 2], of the image of each box.
+    """
+
+    images: Sequence[str | None]
+    tasks: Iterable[str]
+    langs: Iterable[str]
+    tokens: Iterable[int]
+    held: Iterable[tuple[str | None, int]]
+    ignored: int
+    boxes_px: NDArray[np.float64]
+    sizes_wh: NDArray[np.float64]
 
 
 def describe(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -54,30 +80,20 @@ class Numbers:
 
     def _counted(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         while some := list(islice(samples, TOGETHER)):
-            self._count(some)
+            self.add(_columns(some))
             yield some
 
-    def _count(self, samples: Sequence[Sample]) -> None:
-        self._samples += len(samples)
-        self._ignored += sum(map(len, map(attrgetter("ignore"), samples)))
-        self._images.update(map(attrgetter("image"), samples))
-        self._tasks.update(map(attrgetter("task"), samples))
-        self._languages.update(map(attrgetter("lang"), samples))
-        self._tokens.update(map(label_tokens, samples))
-        self._held.update(
-            (None if sample.categories is not None else sample.category or NO_CLASS, len(sample.boxes))
-            for sample in samples
-            if sample.boxes is not None
-        )
-        boxed = [sample for sample in samples if sample.boxes and sample.width is not None]
-        if boxed:
-            every: list[list[list[float]]] = list(map(attrgetter("boxes"), boxed))
-            counts = list(map(len, every))
-            flat = chain.from_iterable(chain.from_iterable(every))
-            boxes_px = np.fromiter(flat, dtype=np.float64, count=4 * sum(counts)).reshape(-1, 4)
-            sizes = chain.from_iterable(map(attrgetter("width", "height"), boxed))
-            sizes_wh = np.fromiter(sizes, dtype=np.float64, count=2 * len(boxed)).reshape(-1, 2)
-            self._ceilings.append(grid_ceiling(boxes_px, np.repeat(sizes_wh, counts, axis=0)))
+    def add(self, columns: Columns) -> None:
+        """Counts some samples."""
+        self._samples += len(columns.images)
+        self._ignored += columns.ignored
+        self._images.update(columns.images)
+        self._tasks.update(columns.tasks)
+        self._languages.update(columns.langs)
+        self._tokens.update(columns.tokens)
+        self._held.update(columns.held)
+        if len(columns.boxes_px):
+            self._ceilings.append(grid_ceiling(columns.boxes_px, columns.sizes_wh))
 
     def described(self) -> dict[str, Any]:
         """As `describe`."""
@@ -110,6 +126,29 @@ class Numbers:
                 counts["found" if boxes else "not_found"] += times
                 counts["boxes"] += boxes * times
         return dict(sorted(classes.items()))
+
+
+def _columns(samples: Sequence[Sample]) -> Columns:
+    boxed = [sample for sample in samples if sample.boxes and sample.width is not None]
+    every: list[list[list[float]]] = list(map(attrgetter("boxes"), boxed))
+    counts = list(map(len, every))
+    flat = chain.from_iterable(chain.from_iterable(every))
+    sizes = chain.from_iterable(map(attrgetter("width", "height"), boxed))
+    sizes_wh = np.fromiter(sizes, dtype=np.float64, count=2 * len(boxed)).reshape(-1, 2)
+    return Columns(
+        images=list(map(attrgetter("image"), samples)),
+        tasks=map(attrgetter("task"), samples),
+        langs=map(attrgetter("lang"), samples),
+        tokens=map(label_tokens, samples),
+        held=(
+            (None if sample.categories is not None else sample.category or NO_CLASS, len(sample.boxes))
+            for sample in samples
+            if sample.boxes is not None
+        ),
+        ignored=sum(map(len, map(attrgetter("ignore"), samples))),
+        boxes_px=np.fromiter(flat, dtype=np.float64, count=4 * sum(counts)).reshape(-1, 4),
+        sizes_wh=np.repeat(sizes_wh, counts, axis=0),
+    )
 
 
 def _histogram(tokens: Mapping[int, int]) -> dict[str, int]:

@@ -5,8 +5,9 @@ Asked for is every class that is wholly known in an image, the absent ones drawn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +34,59 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, Sequence[Fi
 
 def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, Sequence[Finding]]]:
     """The same for many questions, their boxes found and written together."""
+    said: list[tuple[Sample | None, Sequence[Finding]]] = []
+    for question, how, boxes, ignore, written in look_up(questions, voice).each():
+        if reads_back(how.wording, how.name, voice.not_found):
+            said.append(_say(question, how, boxes, ignore, written))
+        else:
+            said.append((None, unwritable(question, how)))
+    return said
+
+
+class LookedUp(NamedTuple):
+    """Questions, how each is put, and their boxes.
+
+    Attributes:
+        xyxy_px, ends: as `whole.Held` has them.
+        present: int64[found], the places of the questions about something that is there.
+        shown_px: float64[N, 4], the boxes asked for of those, one question after the other.
+        counts: int64[found], how many are of each.
+        sizes_wh: float64[found, 2], the size of the image of each.
+        written: the text of the boxes of each, and how many were widened.
+    """
+
+    questions: Sequence[Question]
+    drawn: Sequence[Drawn]
+    xyxy_px: NDArray[np.float64]
+    ends: NDArray[np.int64]
+    present: NDArray[np.int64]
+    shown_px: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    sizes_wh: NDArray[np.float64]
+    written: Sequence[tuple[str, int]]
+
+    def each(self) -> Iterator[tuple[Question, Drawn, Boxes, Boxes, tuple[str, int] | None]]:
+        """Each question, how it is put, its boxes, those to ignore, and what was written of it where it is there."""
+        boxes_px: Boxes = self.xyxy_px.tolist()
+        written = iter(self.written)
+        for question, how, (start, middle, end) in zip(self.questions, self.drawn, self.ends.tolist(), strict=True):
+            if question.present:
+                yield question, how, boxes_px[start:middle], boxes_px[middle:end], next(written)
+            else:
+                yield question, how, [], boxes_px[middle:end], None
+
+
+def look_up(questions: Sequence[Question], voice: Voice) -> LookedUp:
+    """Draws how questions are put, finds their boxes and writes them, all together."""
     drawn = [_draw(question, voice) for question in questions]
     xyxy_px, ends = held([_asked(question) for question in questions])
-    boxes_px: Boxes = xyxy_px.tolist()
-    written = iter(_write(questions, xyxy_px, ends))
-    said: list[tuple[Sample | None, Sequence[Finding]]] = []
-    for question, how, (start, middle, end) in zip(questions, drawn, ends.tolist(), strict=True):
-        answer = next(written) if question.present else None
-        if reads_back(how.wording, how.name, voice.not_found):
-            boxes = boxes_px[start:middle] if question.present else []
-            said.append(_say(question, how, boxes, boxes_px[middle:end], answer))
-        else:
-            said.append((None, _unwritable(question, f"{question.words} in {how.wording.answer!r}")))
-    return said
+    present = np.flatnonzero([question.present for question in questions])
+    starts, counts = ends[present, 0], ends[present, 1] - ends[present, 0]
+    shown_px = xyxy_px[spans(starts, counts)]
+    sizes = chain.from_iterable(size_of(questions[place].record) for place in present.tolist())
+    sizes_wh = np.fromiter(sizes, np.float64, 2 * len(present)).reshape(-1, 2)
+    written = write_many(shown_px, counts, sizes_wh)
+    return LookedUp(questions, drawn, xyxy_px, ends, present, shown_px, counts, sizes_wh, written)
 
 
 def _draw(question: Question, voice: Voice) -> Drawn:
@@ -61,17 +102,6 @@ def _asked(question: Question) -> tuple[Sequence[Annotation], str]:
     return [Annotation(xyxy_px=box, category="", place=phrase.place) for box in phrase.boxes_px], ""
 
 
-def _write(
-    questions: Sequence[Question], xyxy_px: NDArray[np.float64], ends: NDArray[np.int64]
-) -> list[tuple[str, int]]:
-    """The text of the boxes of each question about something that is there, and how many were widened."""
-    present = [place for place, question in enumerate(questions) if question.present]
-    starts, counts = ends[present, 0], ends[present, 1] - ends[present, 0]
-    sizes = chain.from_iterable(size_of(questions[place].record) for place in present)
-    sizes_wh = np.fromiter(sizes, np.float64, 2 * len(present)).reshape(-1, 2)
-    return write_many(xyxy_px[spans(starts, counts)], counts, sizes_wh)
-
-
 def _say(
     question: Question, drawn: Drawn, boxes: Boxes, ignore: Boxes, written: tuple[str, int] | None
 ) -> tuple[Sample | None, Sequence[Finding]]:
@@ -79,11 +109,9 @@ def _say(
     wording, phrase = drawn.wording, drawn.name
     label, findings = drawn.language.not_found, _NOTHING
     if written is not None:
-        text, widened = written
+        text, times = written
         label = fill_answer(wording, phrase, text)
-        if widened:
-            found = Finding("widened", question.record.place, f"{question.words} in {question.record.name}")
-            findings = (found,) * widened
+        findings = widened(question, times) if times else _NOTHING
     prompt = fill_prompt(wording, phrase, drawn.clause)
     return make_sample(question, drawn, prompt, label, boxes, phrase=phrase, ignore=ignore), findings
 
@@ -91,9 +119,15 @@ def _say(
 _NOTHING: tuple[Finding, ...] = ()
 
 
-def _unwritable(question: Question, found: str) -> list[Finding]:
+def widened(question: Question, times: int) -> tuple[Finding, ...]:
+    """What is to be said of a question of which so many boxes were less than a cell wide or high."""
+    return (Finding("widened", question.record.place, f"{question.words} in {question.record.name}"),) * times
+
+
+def unwritable(question: Question, drawn: Drawn) -> list[Finding]:
     """What is to be said of a question that no label can answer; the boxes of a class fall with it."""
     record, category, phrase = question.record, question.category, question.phrase
+    found = f"{question.words} in {drawn.wording.answer!r}"
     if phrase is not None:
         return [Finding("phrase_unwritable", phrase.place, found)]
     return [Finding("class_unwritable", record.place, found), *fallen_with_class(record, {category})]

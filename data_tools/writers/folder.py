@@ -85,6 +85,13 @@ class Folder:
         self._written[path] = self._renames.enter_context(atomic_path(path))
         self._style.write(self._written[path], samples)
 
+    def write_lines(self, split: str, chunks: Iterable[bytes]) -> None:
+        """The same of lines of pairs, some at a time, that no one looks at any more."""
+        path = self._out / f"{split}{self._style.suffix}"
+        self._written[path] = self._renames.enter_context(atomic_path(path))
+        with self._written[path].open("wb") as file:
+            file.writelines(chunks)
+
     def tell(self, manifest: Manifest, tally: Tally | None = None) -> None:
         """Writes the manifest and, where there is a tally, the findings, once all splits are written.
 

@@ -158,11 +158,15 @@ def write_samples(path: Path, samples: Iterable[Sample], style: Style = "pairs")
     if style == "conversations":
         write_lines(path, samples, to_conversation)
     else:
-        _write(path, samples, _pairs)
+        _write(path, samples, pair_lines)
 
 
-def _pairs(samples: Sequence[Sample]) -> bytes:
-    """Lines of pairs: the samples as they are, without the keys that say nothing."""
+def pair_lines(samples: Sequence[Sample]) -> bytes:
+    """Lines of pairs: the samples as they are, without the keys that say nothing. Nothing is looked at.
+
+    Raises:
+        UnicodeEncodeError: a text holds half a surrogate pair.
+    """
     lines = _encoder.encode_lines(samples)
     # A quote inside a JSON string is escaped, so these can only be keys.
     if any(map(attrgetter("upright"), samples)) or any(map(attrgetter("history"), samples)):

@@ -139,8 +139,14 @@ def fill_prompt(
 
 def fill_answer(wording: Wording, phrase: str, boxes_text: str) -> str:
     """The label for a phrase that is there; `boxes_text` is what `write_boxes` wrote."""
-    before, after = _around_boxes(wording.answer)
-    return f"{phrase.join(before)}{boxes_text}{phrase.join(after)}"
+    before, behind = around_boxes(wording, phrase)
+    return f"{before}{boxes_text}{behind}"
+
+
+def around_boxes(wording: Wording, phrase: str) -> tuple[str, str]:
+    """The words of that label before and behind the boxes."""
+    before, behind = _around_boxes(wording.answer)
+    return phrase.join(before), phrase.join(behind)
 
 
 @lru_cache(maxsize=1 << 12)
