@@ -7,7 +7,7 @@ counted is the same; that is a test. The form of a line is taken from the writer
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import repeat
 from typing import NamedTuple, cast
@@ -19,7 +19,6 @@ from data_tools.records import Finding
 from data_tools.selection import Question
 from data_tools.stats import Columns, Numbers, tokens_of_label
 from data_tools.tasks.phrase_to_boxes import LookedUp, look_up, unwritable, widened
-from data_tools.tasks.whole import size_of
 from data_tools.wording import TASK, Voice, reads_back
 from grounding.errors import InputError
 from grounding.samples import Lang, Sample, pair_lines, pick
@@ -49,15 +48,11 @@ def lines(
     Raises:
         InputError: a text holds half a surrogate pair.
     """
-
-    @lru_cache(maxsize=1 << 16)
-    def way_of(lang: Lang, wording: Wording, clause: str | None, name: str, category: str) -> _Way:
-        return _make_way(lang, wording, clause, name, category, voice.not_found)
-
+    not_found = tuple(voice.not_found.items())
     for start in range(0, len(questions), TOGETHER):
         looked = look_up(questions[start : start + TOGETHER], voice)
         ways = [
-            way_of(drawn.language.lang, drawn.wording, drawn.clause, drawn.name, question.category)
+            _way(drawn.language.lang, drawn.wording, drawn.clause, drawn.name, question.category, not_found)
             for question, drawn in zip(looked.questions, looked.drawn, strict=True)
         ]
         numbers.add(_columns(looked, ways))
@@ -91,22 +86,29 @@ class _Way(NamedTuple):
     absent_tokens: int
 
 
-def _make_way(
-    lang: Lang, wording: Wording, clause: str | None, name: str, category: str, not_found: Mapping[str, str]
+@lru_cache(maxsize=1 << 16)
+def _way(
+    lang: Lang,
+    wording: Wording,
+    clause: str | None,
+    name: str,
+    category: str,
+    not_found: tuple[tuple[str, str], ...],
 ) -> _Way:
+    sentences = dict(not_found)
     _, _, _, _, to_prompt, to_label, to_phrase, to_category, to_boxes, *_ = _form(False)
     before, behind = (_escaped(words) for words in around_boxes(wording, name))
     return _Way(
-        reads_back=reads_back(wording, name, not_found),
+        reads_back=reads_back(wording, name, sentences),
         lang=lang,
         category=_escaped(category),
         prompt=f'{to_prompt}"{_escaped(fill_prompt(wording, name, clause))}"{to_label}',
         before=f'"{before}',
         behind=f'{behind}"',
-        absent=f'"{_escaped(not_found[lang])}"',
+        absent=f'"{_escaped(sentences[lang])}"',
         named=f'{to_phrase}"{_escaped(name)}"{to_category}"{_escaped(category)}"{to_boxes}',
         tokens=tokens_of_label(fill_answer(wording, name, _ONE_BOX)) - TOKENS_PER_BOX,
-        absent_tokens=tokens_of_label(not_found[lang]),
+        absent_tokens=tokens_of_label(sentences[lang]),
     )
 
 
@@ -140,44 +142,34 @@ def _form(upright: bool) -> tuple[str, ...]:
     return tuple(re.split(r'"@"|-1|-2|\[\[[^]]*\]\]', pair_lines([specimen]).decode()))
 
 
-class _Frame(NamedTuple):
-    """What an image puts into its lines: up to the class in the id, from there to the prompt, and behind the boxes."""
-
-    before: str
-    behind: str
-    to_ignore: str
-    to_lang: str
-    end: str
-
-
 @lru_cache(maxsize=4)  # the classes of an image are asked for in turn
-def _frame(name: str, size_wh: tuple[int, int], upright: bool) -> _Frame:
+def _frame(name: str, size_wh: tuple[int, int] | None, upright: bool) -> tuple[str, str, str, str, str]:
+    """What an image puts into its lines: up to the class in the id, from there to the prompt, and behind the boxes."""
+    assert size_wh is not None  # settled by the check of the images
     to_id, to_image, to_width, to_height, _, _, _, _, _, to_ignore, to_lang, end = _form(upright)
     image, (width, height) = _escaped(name), size_wh
-    behind = f'"{to_image}"{image}"{to_width}{width}{to_height}{height}'
-    return _Frame(f'{to_id}"{image}#', behind, to_ignore, f'{to_lang}"', f'"{end}')
+    to_prompt = f'"{to_image}"{image}"{to_width}{width}{to_height}{height}'
+    return f'{to_id}"{image}#', to_prompt, to_ignore, f'{to_lang}"', f'"{end}'
 
 
 def _lines(looked: LookedUp, ways: Sequence[_Way], findings: list[Finding]) -> Iterator[str]:
     """The line of each question, with its end."""
     encode = _encoder.encode
     for (question, drawn, boxes, ignore, written), way in zip(looked.each(), ways, strict=True):
-        if not way.reads_back:
+        can_be_said, lang, category, prompt, before, behind, label, named, _, _ = way
+        if not can_be_said:
             findings += unwritable(question, drawn)
             continue
-        label = way.absent
         if written is not None:
             text, times = written
-            label = f"{way.before}{text}{way.behind}"
+            label = f"{before}{text}{behind}"
             if times:
                 findings += widened(question, times)
         record = question.record
-        frame = _frame(record.name, size_of(record), record.upright)
+        to_class, to_prompt, to_ignore, to_lang, end = _frame(record.name, record.size_wh, record.upright)
         ignored = encode(ignore).decode() if ignore else "[]"
-        yield (
-            f"{frame.before}{way.category}{frame.behind}{way.prompt}{label}{way.named}{encode(boxes).decode()}"
-            f"{frame.to_ignore}{ignored}{frame.to_lang}{way.lang}{frame.end}"
-        )
+        shown = encode(boxes).decode()
+        yield f"{to_class}{category}{to_prompt}{prompt}{label}{named}{shown}{to_ignore}{ignored}{to_lang}{lang}{end}"
 
 
 def _columns(looked: LookedUp, ways: Sequence[_Way]) -> Columns:
