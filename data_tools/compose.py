@@ -77,6 +77,7 @@ def _made(
 
 
 def _paired(made: Iterable[tuple[Sequence[Question], Sequence[Sample | None]]]) -> Iterator[tuple[Question, Sample]]:
+    """Each question with its sample, where it has one."""
     for questions, samples in made:
         for question, sample in zip(questions, samples, strict=True):
             if sample is not None:

@@ -153,9 +153,9 @@ def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
 
 
 @cache
-def _ends(ratios: tuple[float, float, float]) -> tuple[list[float], int]:
+def _ends(ratios: tuple[float, float, float]) -> tuple[tuple[float, ...], int]:
     """Where the share of each split ends in 0..1, and the last split with a share: a place rounded up stays in it."""
-    ends = list(accumulate(ratios))
+    ends = tuple(accumulate(ratios))
     return ends, ends.index(ends[-1])
 
 

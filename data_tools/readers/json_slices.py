@@ -121,7 +121,7 @@ def _list(file: BufferedReader, name: str, decode: Decode, offset: int, size: in
 
 
 def _ends(room: bytearray, filled: int) -> Iterator[tuple[int, int]]:
-    """Where a run of whole elements may end, and where it goes on behind: at the next one, or behind `]`."""
+    """Where a run of whole elements may end among the filled bytes, and where it goes on: at the next or behind `]`."""
     cuts = _cuts(room, filled)
     yield from islice(cuts, 1)
     yield from ((found.start() + 1, found.end()) for found in islice(_END.finditer(room, 1, filled), TRIED))
