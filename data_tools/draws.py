@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
+_WORD = 1 << 64  # a digest is four words of so many values, the first one counting most
 
 
 def number_of(about: str) -> int:
@@ -25,3 +29,17 @@ def number_of(about: str) -> int:
 def pick_by(about: str, choices: Sequence[T]) -> T:
     """One of the choices, of which there is one at least; the only pick about this text."""
     return choices[number_of(about) % len(choices)]
+
+
+def digests_of(abouts: Sequence[str]) -> NDArray[np.uint64]:
+    """uint64[N, 4], the numbers of many texts as `number_of` has them, in words of 64 bits."""
+    digests = b"".join([sha256(about.encode()).digest() for about in abouts])
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 4)
+
+
+def remainders(digests: NDArray[np.uint64], divisor: int) -> NDArray[np.int64]:
+    """int64[N], the remainders of numbers uint64[N, 4] by 1..2**31, word by word, so that nothing exceeds 64 bits."""
+    left = np.zeros(len(digests), dtype=np.uint64)
+    for word in digests.T:
+        left = (left * np.uint64(_WORD % divisor) + word % np.uint64(divisor)) % np.uint64(divisor)
+    return left.astype(np.int64)

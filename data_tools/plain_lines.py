@@ -9,22 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import repeat
+from itertools import accumulate, pairwise, repeat
 from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from data_tools.entries import phrase_of
 from data_tools.records import Finding
 from data_tools.selection import Question
 from data_tools.stats import Columns, Numbers, tokens_of_label
 from data_tools.tasks.phrase_to_boxes import LookedUp, look_up, unwritable, widened
-from data_tools.wording import TASK, Voice, reads_back
+from data_tools.wording import TASK, Drawn, Voice, draw_name, draw_ways, reads_back
 from grounding.errors import InputError
 from grounding.samples import Lang, Sample, pair_lines, pick
 from grounding.text import TOKENS_PER_BOX, Wording, around_boxes, fill_answer, fill_prompt, write_boxes
 
 TOGETHER = 512  # questions whose lines are made at once
+MOST_WAYS = 1 << 16  # that are remembered
 _ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 _encoder = msgspec.json.Encoder()
 
@@ -48,26 +51,22 @@ def lines(
     Raises:
         InputError: a text holds half a surrogate pair.
     """
-    not_found = tuple(voice.not_found.items())
+    known = _Ways(voice)
     for start in range(0, len(questions), TOGETHER):
-        looked = look_up(questions[start : start + TOGETHER], voice)
-        ways = [
-            _way(drawn.language.lang, drawn.wording, drawn.clause, drawn.name, question.category, not_found)
-            for question, drawn in zip(looked.questions, looked.drawn, strict=True)
-        ]
+        looked = look_up(questions[start : start + TOGETHER])
+        ways = known.drawn(looked.questions)
         numbers.add(_columns(looked, ways))
         yield "".join(_lines(looked, ways, findings)).encode()
         advance(len(ways))
 
 
-class _Way(NamedTuple):
-    """How a class is asked for in one wording, in JSON, between what differs from image to image.
+class _Said(NamedTuple):
+    """What a class is answered with in one wording, in JSON, between what differs from image to image.
 
     Attributes:
         reads_back: whether a label can be made at all; nothing else counts where not.
         lang: of the wording.
         category: the class as it stands in a string.
-        prompt: from the prompt's key to the label's.
         before, behind: the label around its boxes.
         absent: the label where nothing is there.
         named: from the key of the phrase to that of the boxes.
@@ -77,7 +76,6 @@ class _Way(NamedTuple):
     reads_back: bool
     lang: Lang
     category: str
-    prompt: str
     before: str
     behind: str
     absent: str
@@ -86,23 +84,63 @@ class _Way(NamedTuple):
     absent_tokens: int
 
 
-@lru_cache(maxsize=1 << 16)
-def _way(
-    lang: Lang,
-    wording: Wording,
-    clause: str | None,
-    name: str,
-    category: str,
-    not_found: tuple[tuple[str, str], ...],
-) -> _Way:
+class _Way(NamedTuple):
+    """How a class is asked for: in short, in JSON from the prompt's key to the label's, and what is answered."""
+
+    drawn: Drawn
+    prompt: str
+    said: _Said
+
+
+class _Ways(dict[tuple[int, int, str, str], _Way]):
+    """Each way once, by the places of its language and of its wording there, by class and by what that is called."""
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__()
+        self._voice = voice
+        self._first = [list(map(one.ways.index, one.ways)) for one in voice.languages]  # half have no clause
+
+    def drawn(self, questions: Sequence[Question]) -> list[_Way]:
+        """How each question is put."""
+        voice = self._voice
+        asked = [(question.record.name, question.category) for question in questions]
+        languages, drawn = (places.tolist() for places in draw_ways(voice, asked))
+        ways = [self._first[place][number] for place, number in zip(languages, drawn, strict=True)]
+        categories = [category for _, category in asked]
+        names = list(map(phrase_of, categories))
+        if voice.names:
+            names = [
+                draw_name(category, voice.languages[place].lang, voice.names, voice.seed, image)
+                for (image, category), place in zip(asked, languages, strict=True)
+            ]
+        return [self[key] for key in zip(languages, ways, categories, names, strict=True)]
+
+    def __missing__(self, key: tuple[int, int, str, str]) -> _Way:
+        if len(self) >= MOST_WAYS:
+            self.clear()
+        place, number, category, name = key
+        language = self._voice.languages[place]
+        wording, clause = language.ways[number]
+        said = _said(language.lang, wording, name, category, tuple(self._voice.not_found.items()))
+        way = self[key] = _Way(Drawn(language, wording, clause, name), _prompt(wording, clause, name), said)
+        return way
+
+
+@lru_cache(maxsize=MOST_WAYS)  # all splits ask in the same ways
+def _prompt(wording: Wording, clause: str | None, name: str) -> str:
+    _, _, _, _, to_prompt, to_label, *_ = _form(False)
+    return f'{to_prompt}"{_escaped(fill_prompt(wording, name, clause))}"{to_label}'
+
+
+@lru_cache(maxsize=MOST_WAYS)
+def _said(lang: Lang, wording: Wording, name: str, category: str, not_found: tuple[tuple[str, str], ...]) -> _Said:
     sentences = dict(not_found)
-    _, _, _, _, to_prompt, to_label, to_phrase, to_category, to_boxes, *_ = _form(False)
+    _, _, _, _, _, _, to_phrase, to_category, to_boxes, *_ = _form(False)
     before, behind = (_escaped(words) for words in around_boxes(wording, name))
-    return _Way(
+    return _Said(
         reads_back=reads_back(wording, name, sentences),
         lang=lang,
         category=_escaped(category),
-        prompt=f'{to_prompt}"{_escaped(fill_prompt(wording, name, clause))}"{to_label}',
         before=f'"{before}',
         behind=f'{behind}"',
         absent=f'"{_escaped(sentences[lang])}"',
@@ -154,27 +192,36 @@ def _frame(name: str, size_wh: tuple[int, int] | None, upright: bool) -> tuple[s
 
 def _lines(looked: LookedUp, ways: Sequence[_Way], findings: list[Finding]) -> Iterator[str]:
     """The line of each question, with its end."""
-    encode = _encoder.encode
-    for (question, drawn, boxes, ignore, written), way in zip(looked.each(), ways, strict=True):
-        can_be_said, lang, category, prompt, before, behind, label, named, _, _ = way
+    told = zip(looked.written, _in_json(looked.shown_px, looked.counts), strict=True)
+    for question, way, (_, middle, end) in zip(looked.questions, ways, looked.ends.tolist(), strict=True):
+        drawn, prompt, (can_be_said, lang, category, before, behind, label, named, _, _) = way
+        shown = ignored = "[]"
+        times = 0
+        if question.present:
+            (text, times), shown = next(told)
+            label = f"{before}{text}{behind}"
         if not can_be_said:
             findings += unwritable(question, drawn)
             continue
-        if written is not None:
-            text, times = written
-            label = f"{before}{text}{behind}"
-            if times:
-                findings += widened(question, times)
+        if times:
+            findings += widened(question, times)
+        if middle < end:
+            ignored = _encoder.encode(looked.xyxy_px[middle:end].tolist()).decode()
         record = question.record
-        to_class, to_prompt, to_ignore, to_lang, end = _frame(record.name, record.size_wh, record.upright)
-        ignored = encode(ignore).decode() if ignore else "[]"
-        shown = encode(boxes).decode()
-        yield f"{to_class}{category}{to_prompt}{prompt}{label}{named}{shown}{to_ignore}{ignored}{to_lang}{lang}{end}"
+        to_class, to_prompt, to_ignore, to_lang, after = _frame(record.name, record.size_wh, record.upright)
+        yield f"{to_class}{category}{to_prompt}{prompt}{label}{named}{shown}{to_ignore}{ignored}{to_lang}{lang}{after}"
+
+
+def _in_json(boxes_px: NDArray[np.float64], counts: NDArray[np.int64]) -> list[str]:
+    """The boxes of each group, one at least, as a JSON list; float64[N, 4], so many of each group."""
+    boxes = boxes_px.tolist()
+    text = _encoder.encode([boxes[start:end] for start, end in pairwise(accumulate(counts.tolist(), initial=0))])
+    return [f"[[{group}]]" for group in text[3:-3].decode().split("]],[[")] if boxes else []
 
 
 def _columns(looked: LookedUp, ways: Sequence[_Way]) -> Columns:
     """What is counted of the questions that a label can answer."""
-    said = np.array([way.reads_back for way in ways], dtype=bool)
+    said = np.array([way.said.reads_back for way in ways], dtype=bool)
     start, middle, end = looked.ends.T
     present = np.array([question.present for question in looked.questions], dtype=bool)
     boxes = np.where(present, middle - start, 0)
@@ -184,9 +231,9 @@ def _columns(looked: LookedUp, ways: Sequence[_Way]) -> Columns:
     return Columns(
         images=[question.record.name for question in questions],
         tasks=repeat(TASK, len(places)),
-        langs=[ways[place].lang for place in places],
+        langs=[ways[place].said.lang for place in places],
         tokens=[
-            ways[place].tokens + TOKENS_PER_BOX * count if count else ways[place].absent_tokens
+            ways[place].said.tokens + TOKENS_PER_BOX * count if count else ways[place].said.absent_tokens
             for place, count in zip(places, counts, strict=True)
         ],
         held=zip([question.category for question in questions], counts, strict=True),

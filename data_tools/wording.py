@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from data_tools.draws import number_of, pick_by
+from data_tools.draws import digests_of, number_of, pick_by, remainders
 from data_tools.entries import lang_of, phrase_of
 from data_tools.names import ClassNames, names_in
 from grounding.errors import InputError
@@ -162,6 +164,20 @@ def draw_wording(
     language = languages[place]
     wording, clause = language.ways[left % len(language.ways)]
     return language, wording, clause
+
+
+def draw_ways(voice: Voice, about: Sequence[tuple[str, str]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `draw` draws for `phrase_to_boxes` of many (image, class): the place of the language among those of the
+    voice, int64[N], and the place of wording and clause among its ways, int64[N].
+    """
+    languages, seed = voice.languages, voice.seed
+    numbers = digests_of([f"{seed}|{image}|{phrase_of(category)}" for image, category in about])
+    which = remainders(numbers, len(languages))
+    ways = np.zeros_like(which)
+    for place, language in enumerate(languages):
+        own = remainders(numbers, len(languages) * len(language.ways)) // len(languages)
+        ways = np.where(which == place, own, ways)
+    return which, ways
 
 
 def draw_name(category: str, lang: Lang, names: ClassNames, seed: int, image: str | None) -> str:

@@ -35,7 +35,8 @@ def sample(question: Question, voice: Voice) -> tuple[Sample | None, Sequence[Fi
 def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | None, Sequence[Finding]]]:
     """The same for many questions, their boxes found and written together."""
     said: list[tuple[Sample | None, Sequence[Finding]]] = []
-    for question, how, boxes, ignore, written in look_up(questions, voice).each():
+    for question, boxes, ignore, written in look_up(questions).each():
+        how = _draw(question, voice)
         if reads_back(how.wording, how.name, voice.not_found):
             said.append(_say(question, how, boxes, ignore, written))
         else:
@@ -44,7 +45,7 @@ def samples(questions: Sequence[Question], voice: Voice) -> list[tuple[Sample | 
 
 
 class LookedUp(NamedTuple):
-    """Questions, how each is put, and their boxes.
+    """Questions and their boxes.
 
     Attributes:
         xyxy_px, ends: as `whole.Held` has them.
@@ -56,7 +57,6 @@ class LookedUp(NamedTuple):
     """
 
     questions: Sequence[Question]
-    drawn: Sequence[Drawn]
     xyxy_px: NDArray[np.float64]
     ends: NDArray[np.int64]
     present: NDArray[np.int64]
@@ -65,20 +65,19 @@ class LookedUp(NamedTuple):
     sizes_wh: NDArray[np.float64]
     written: Sequence[tuple[str, int]]
 
-    def each(self) -> Iterator[tuple[Question, Drawn, Boxes, Boxes, tuple[str, int] | None]]:
-        """Each question, how it is put, its boxes, those to ignore, and what was written of it where it is there."""
+    def each(self) -> Iterator[tuple[Question, Boxes, Boxes, tuple[str, int] | None]]:
+        """Each question, its boxes, those to ignore, and what was written of it where it is there."""
         boxes_px: Boxes = self.xyxy_px.tolist()
         written = iter(self.written)
-        for question, how, (start, middle, end) in zip(self.questions, self.drawn, self.ends.tolist(), strict=True):
+        for question, (start, middle, end) in zip(self.questions, self.ends.tolist(), strict=True):
             if question.present:
-                yield question, how, boxes_px[start:middle], boxes_px[middle:end], next(written)
+                yield question, boxes_px[start:middle], boxes_px[middle:end], next(written)
             else:
-                yield question, how, [], boxes_px[middle:end], None
+                yield question, [], boxes_px[middle:end], None
 
 
-def look_up(questions: Sequence[Question], voice: Voice) -> LookedUp:
-    """Draws how questions are put, finds their boxes and writes them, all together."""
-    drawn = [_draw(question, voice) for question in questions]
+def look_up(questions: Sequence[Question]) -> LookedUp:
+    """Finds the boxes of questions and writes them, all together."""
     xyxy_px, ends = held([_asked(question) for question in questions])
     present = np.flatnonzero([question.present for question in questions])
     starts, counts = ends[present, 0], ends[present, 1] - ends[present, 0]
@@ -86,7 +85,7 @@ def look_up(questions: Sequence[Question], voice: Voice) -> LookedUp:
     sizes = chain.from_iterable(size_of(questions[place].record) for place in present.tolist())
     sizes_wh = np.fromiter(sizes, np.float64, 2 * len(present)).reshape(-1, 2)
     written = write_many(shown_px, counts, sizes_wh)
-    return LookedUp(questions, drawn, xyxy_px, ends, present, shown_px, counts, sizes_wh, written)
+    return LookedUp(questions, xyxy_px, ends, present, shown_px, counts, sizes_wh, written)
 
 
 def _draw(question: Question, voice: Voice) -> Drawn:
