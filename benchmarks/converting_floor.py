@@ -17,6 +17,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -105,10 +106,16 @@ def split_of(image: str) -> str:
 
 
 def ask(image: str, phrase: str) -> tuple[str, str]:
-    """(prompt, answer template): a function of the image and the phrase."""
+    """(prompt, answer around its boxes): a function of the image and the phrase."""
     drawn = int.from_bytes(hashlib.sha256(f"0|{image}|{phrase}".encode()).digest(), "big")
-    wording, clause = WAYS[drawn % len(WAYS)]
-    return wording.prompt.replace("{phrase}", phrase) + clause, wording.answer
+    return filled(drawn % len(WAYS), phrase)
+
+
+@cache
+def filled(way: int, phrase: str) -> tuple[str, str]:
+    """(prompt, answer around its boxes) in one of the ways."""
+    wording, clause = WAYS[way]
+    return wording.prompt.replace("{phrase}", phrase) + clause, wording.answer.replace("{phrase}", phrase)
 
 
 NUMBERS, LAST_NUMBERS = (np.array([f"{cell:03d}{mark}" for cell in range(1000)], dtype="S4") for mark in ",;")
@@ -245,7 +252,7 @@ def add_lines(
                 own[-1].ignore = some
             continue
         prompt, answer = ask(one.file_name, name)
-        label = answer.replace("{phrase}", name).replace("{boxes}", text)
+        label = answer.replace("{boxes}", text)
         own.append(
             Line(
                 f"{one.file_name}#{name}", one.file_name, one.width, one.height, prompt, label, name, name,
@@ -278,7 +285,7 @@ def _lines_of(coco: object, image: dict[str, object]) -> Iterator[dict[str, obje
         (ignored if entry["iscrowd"] else found).setdefault(category, []).append(box)
     for category, boxes in sorted(found.items()):
         prompt, answer = ask(name, category)
-        label = answer.replace("{phrase}", category).replace("{boxes}", _written(boxes, width, height))
+        label = answer.replace("{boxes}", _written(boxes, width, height))
         yield {
             "id": f"{name}#{category}", "image": name, "width": width, "height": height, "prompt": prompt,
             "label": label, "phrase": category, "category": category, "boxes": boxes, "categories": None,

@@ -166,6 +166,15 @@ def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.in
     return np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
 
 
+def stable_order(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What `np.argsort(numbers, kind="stable")` is for numbers 0..2**32 - 1, several times quicker.
+
+    Digit by digit of 16 bits, the last one first: such numpy sorts by counting.
+    """
+    order = np.argsort((numbers & 0xFFFF).astype(np.uint16), kind="stable")
+    return order[np.argsort((numbers >> 16).astype(np.uint16)[order], kind="stable")]
+
+
 def categories_of(annotations: Sequence[Annotation]) -> list[str]:
     """The class of each annotation."""
     if isinstance(annotations, Rows):
@@ -187,7 +196,9 @@ def classes_of(held: Sequence[Sequence[Annotation]]) -> list[dict[str, bool]]:
     classes: list[dict[str, bool]] = [{} for _ in held]
     for images, columns, row, image in by_columns(held):
         names = columns.classes
-        keys = np.unique((image * len(names) + columns.category[row]) * 2 + (columns.ignore[row] != 0))
+        every = (image * len(names) + columns.category[row]) * 2 + (columns.ignore[row] != 0)
+        ordered = np.sort(every, kind="stable")  # image by image they stand already, which this makes use of
+        keys = ordered[np.diff(ordered, prepend=-1) > 0]
         which, category = np.divmod(keys >> 1, len(names))
         for number, name, ignored in zip(which.tolist(), category.tolist(), (keys & 1).tolist(), strict=True):
             classes[images[number]].setdefault(names[name], not ignored)  # the boxes asked about come first

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate, pairwise, repeat
+from operator import attrgetter
 from typing import NamedTuple, cast
 
 import msgspec
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_tools.entries import phrase_of
-from data_tools.records import Finding
+from data_tools.records import Finding, Record
 from data_tools.selection import Question
 from data_tools.stats import Columns, Numbers, tokens_of_label
 from data_tools.tasks.phrase_to_boxes import LookedUp, look_up, unwritable, widened
@@ -26,10 +27,11 @@ from grounding.errors import InputError
 from grounding.samples import Lang, Sample, pair_lines, pick
 from grounding.text import TOKENS_PER_BOX, Wording, around_boxes, fill_answer, fill_prompt, write_boxes
 
-TOGETHER = 512  # questions whose lines are made at once
+TOGETHER = 2048  # questions whose lines are made at once
 MOST_WAYS = 1 << 16  # that are remembered
 _ONE_BOX = write_boxes([[0, 0, 1, 1]], (1, 1)).text
 _encoder = msgspec.json.Encoder()
+_IMAGE, _CATEGORY = attrgetter("record.name"), attrgetter("category")
 
 
 def lines(
@@ -67,9 +69,8 @@ class _Said(NamedTuple):
         reads_back: whether a label can be made at all; nothing else counts where not.
         lang: of the wording.
         category: the class as it stands in a string.
-        before, behind: the label around its boxes.
-        absent: the label where nothing is there.
-        named: from the key of the phrase to that of the boxes.
+        before, behind: the label around its boxes, the latter up to the key of the boxes.
+        absent: the label where nothing is there, up to the key of the boxes.
         tokens, absent_tokens: of both labels, as `stats.label_tokens` counts them; of the first without its boxes.
     """
 
@@ -79,7 +80,6 @@ class _Said(NamedTuple):
     before: str
     behind: str
     absent: str
-    named: str
     tokens: int
     absent_tokens: int
 
@@ -103,15 +103,15 @@ class _Ways(dict[tuple[int, int, str, str], _Way]):
     def drawn(self, questions: Sequence[Question]) -> list[_Way]:
         """How each question is put."""
         voice = self._voice
-        asked = [(question.record.name, question.category) for question in questions]
-        languages, drawn = (places.tolist() for places in draw_ways(voice, asked))
+        images, categories = list(map(_IMAGE, questions)), list(map(_CATEGORY, questions))
+        phrases = list(map(phrase_of, categories))
+        languages, drawn = (places.tolist() for places in draw_ways(voice, images, phrases))
         ways = [self._first[place][number] for place, number in zip(languages, drawn, strict=True)]
-        categories = [category for _, category in asked]
-        names = list(map(phrase_of, categories))
+        names = phrases
         if voice.names:
             names = [
                 draw_name(category, voice.languages[place].lang, voice.names, voice.seed, image)
-                for (image, category), place in zip(asked, languages, strict=True)
+                for image, category, place in zip(images, categories, languages, strict=True)
             ]
         return [self[key] for key in zip(languages, ways, categories, names, strict=True)]
 
@@ -137,14 +137,14 @@ def _said(lang: Lang, wording: Wording, name: str, category: str, not_found: tup
     sentences = dict(not_found)
     _, _, _, _, _, _, to_phrase, to_category, to_boxes, *_ = _form(False)
     before, behind = (_escaped(words) for words in around_boxes(wording, name))
+    named = f'{to_phrase}"{_escaped(name)}"{to_category}"{_escaped(category)}"{to_boxes}'
     return _Said(
         reads_back=reads_back(wording, name, sentences),
         lang=lang,
         category=_escaped(category),
         before=f'"{before}',
-        behind=f'{behind}"',
-        absent=f'"{_escaped(sentences[lang])}"',
-        named=f'{to_phrase}"{_escaped(name)}"{to_category}"{_escaped(category)}"{to_boxes}',
+        behind=f'{behind}"{named}',
+        absent=f'"{_escaped(sentences[lang])}"{named}',
         tokens=tokens_of_label(fill_answer(wording, name, _ONE_BOX)) - TOKENS_PER_BOX,
         absent_tokens=tokens_of_label(sentences[lang]),
     )
@@ -180,7 +180,6 @@ def _form(upright: bool) -> tuple[str, ...]:
     return tuple(re.split(r'"@"|-1|-2|\[\[[^]]*\]\]', pair_lines([specimen]).decode()))
 
 
-@lru_cache(maxsize=4)  # the classes of an image are asked for in turn
 def _frame(name: str, size_wh: tuple[int, int] | None, upright: bool) -> tuple[str, str, str, str, str]:
     """What an image puts into its lines: up to the class in the id, from there to the prompt, and behind the boxes."""
     assert size_wh is not None  # settled by the check of the images
@@ -192,9 +191,10 @@ def _frame(name: str, size_wh: tuple[int, int] | None, upright: bool) -> tuple[s
 
 def _lines(looked: LookedUp, ways: Sequence[_Way], findings: list[Finding]) -> Iterator[str]:
     """The line of each question, with its end."""
+    image: Record | None = None
     told = zip(looked.written, _in_json(looked.shown_px, looked.counts), strict=True)
     for question, way, (_, middle, end) in zip(looked.questions, ways, looked.ends.tolist(), strict=True):
-        drawn, prompt, (can_be_said, lang, category, before, behind, label, named, _, _) = way
+        drawn, prompt, (can_be_said, lang, category, before, behind, label, _, _) = way
         shown = ignored = "[]"
         times = 0
         if question.present:
@@ -207,9 +207,10 @@ def _lines(looked: LookedUp, ways: Sequence[_Way], findings: list[Finding]) -> I
             findings += widened(question, times)
         if middle < end:
             ignored = _encoder.encode(looked.xyxy_px[middle:end].tolist()).decode()
-        record = question.record
-        to_class, to_prompt, to_ignore, to_lang, after = _frame(record.name, record.size_wh, record.upright)
-        yield f"{to_class}{category}{to_prompt}{prompt}{label}{named}{shown}{to_ignore}{ignored}{to_lang}{lang}{after}"
+        if question.record is not image:  # the classes of an image are asked for in turn
+            image = question.record
+            to_class, to_prompt, to_ignore, to_lang, after = _frame(image.name, image.size_wh, image.upright)
+        yield f"{to_class}{category}{to_prompt}{prompt}{label}{shown}{to_ignore}{ignored}{to_lang}{lang}{after}"
 
 
 def _in_json(boxes_px: NDArray[np.float64], counts: NDArray[np.int64]) -> list[str]:
@@ -222,21 +223,23 @@ def _in_json(boxes_px: NDArray[np.float64], counts: NDArray[np.int64]) -> list[s
 def _columns(looked: LookedUp, ways: Sequence[_Way]) -> Columns:
     """What is counted of the questions that a label can answer."""
     said = np.array([way.said.reads_back for way in ways], dtype=bool)
-    start, middle, end = looked.ends.T
-    present = np.array([question.present for question in looked.questions], dtype=bool)
-    boxes = np.where(present, middle - start, 0)
     places = np.flatnonzero(said).tolist()
-    questions, counts = pick(looked.questions, places), boxes[said].tolist()
+    questions = pick(looked.questions, places)
+    counts = np.zeros(len(said), dtype=np.int64)
+    counts[looked.present] = looked.counts
+    boxes = counts[said].tolist()
     shown = np.repeat(said[looked.present], looked.counts)
+    words = [ways[place].said for place in places]
+    _, middle, end = looked.ends.T
     return Columns(
-        images=[question.record.name for question in questions],
+        images=list(map(_IMAGE, questions)),
         tasks=repeat(TASK, len(places)),
-        langs=[ways[place].said.lang for place in places],
+        langs=[one.lang for one in words],
         tokens=[
-            ways[place].said.tokens + TOKENS_PER_BOX * count if count else ways[place].said.absent_tokens
-            for place, count in zip(places, counts, strict=True)
+            one.tokens + TOKENS_PER_BOX * count if count else one.absent_tokens
+            for one, count in zip(words, boxes, strict=True)
         ],
-        held=zip([question.category for question in questions], counts, strict=True),
+        held=zip(map(_CATEGORY, questions), boxes, strict=True),
         ignored=int((end - middle)[said].sum()),
         boxes_px=looked.shown_px[shown],
         sizes_wh=np.repeat(looked.sizes_wh, looked.counts, axis=0)[shown],

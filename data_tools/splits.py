@@ -8,14 +8,13 @@ the classes of all images instead (`data_tools.stratify`).
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from functools import cache
-from hashlib import sha256
 from itertools import accumulate
 
+import numpy as np
 from msgspec.structs import replace
 
+from data_tools.draws import digests_of
 from data_tools.records import Finding, Record, Tally
 from data_tools.stratify import stratify
 from grounding.errors import InputError
@@ -62,12 +61,12 @@ def assign_splits(
     listed = {group: next(name for name in STRICTEST if name in lists) for group, lists in official.items()}
     drawn = _stratified(records, groups, ratios, listed, seed) if stratified else {}
     placed = []
-    for record, group in zip(records, groups, strict=True):
+    for record, group, hashed in zip(records, groups, _draw(groups, ratios, seed), strict=True):
         split = record.split or listed.get(group)
         if split == "trainval":
             decided = next((name for name in STRICTEST[1:3] if name in official[group]), None)
-            split = decided or drawn.get(group) or _draw(group, (ratios[0], ratios[1], 0.0), seed)
-        placed.append(replace(record, split=split or drawn.get(group) or _draw(group, ratios, seed)))
+            split = decided or drawn.get(group) or _draw([group], (ratios[0], ratios[1], 0.0), seed)[0]
+        placed.append(replace(record, split=split or drawn.get(group) or hashed))
     findings += _torn(placed)
     return placed, Tally.of(findings)
 
@@ -142,21 +141,14 @@ def _group(record: Record, pattern: re.Pattern[str] | None, findings: list[Findi
     return "\0".join(("captured", *(part or "" for part in match.groups())))
 
 
-def _draw(group: str, ratios: tuple[float, float, float], seed: int) -> str:
-    """Train, val or test by where the hash of (seed, group) falls in 0..1."""
-    ends, last = _ends(ratios)
-    if not ends[-1]:
-        return SPLITS[0]  # trainval where both shares are 0
-    digest = sha256(f"{seed}\0{group}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64 * ends[-1]
-    return SPLITS[min(bisect_right(ends, place), last)]
-
-
-@cache
-def _ends(ratios: tuple[float, float, float]) -> tuple[tuple[float, ...], int]:
-    """Where the share of each split ends in 0..1, and the last split with a share: a place rounded up stays in it."""
+def _draw(groups: Sequence[str], ratios: tuple[float, float, float], seed: int) -> list[str]:
+    """Train, val or test of each group by where the hash of (seed, group) falls in 0..1."""
     ends = tuple(accumulate(ratios))
-    return ends, ends.index(ends[-1])
+    if not ends[-1]:
+        return [SPLITS[0]] * len(groups)  # trainval where both shares are 0
+    places = digests_of([f"{seed}\0{group}" for group in groups])[:, 0] / 2.0**64 * ends[-1]
+    last = ends.index(ends[-1])  # with a share: a place rounded up stays in it
+    return [SPLITS[min(split, last)] for split in np.searchsorted(ends, places, side="right").tolist()]
 
 
 def _torn(records: Sequence[Record]) -> list[Finding]:

@@ -166,12 +166,14 @@ def draw_wording(
     return language, wording, clause
 
 
-def draw_ways(voice: Voice, about: Sequence[tuple[str, str]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What `draw` draws for `phrase_to_boxes` of many (image, class): the place of the language among those of the
-    voice, int64[N], and the place of wording and clause among its ways, int64[N].
+def draw_ways(
+    voice: Voice, images: Sequence[str], phrases: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `draw_wording` draws of many (image, phrase): the place of the language among those of the voice, int64[N],
+    and the place of wording and clause among its ways, int64[N].
     """
     languages, seed = voice.languages, voice.seed
-    numbers = digests_of([f"{seed}|{image}|{phrase_of(category)}" for image, category in about])
+    numbers = digests_of([f"{seed}|{image}|{phrase}" for image, phrase in zip(images, phrases, strict=True)])
     which = remainders(numbers, len(languages))
     ways = np.zeros_like(which)
     for place, language in enumerate(languages):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_tools.annotations import IGNORES, XYXY, Columns
+from data_tools.annotations import IGNORES, XYXY, Columns, stable_order
 from data_tools.entries import box_fault, four_numbers, is_id, stated_size
 from data_tools.readers.box_form import Stated, corners
 from data_tools.readers.coco_entries import LARGEST, CocoAnnotation, CocoImage, Entries
@@ -23,6 +23,8 @@ from data_tools.records import Finding
 
 Images = dict[Any, tuple[CocoImage, "str | None"]]
 """Id -> (entry, path below the root); the path is None where the image is refused, to count its boxes."""
+
+SPARSE = 4  # times as wide as the ids are many, their range still goes into a table
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -93,7 +95,7 @@ def judge(
         kept[index] = one_by_one.look_at(index)
     findings += [finding for _, finding in sorted(one_by_one.found, key=lambda pair: pair[0])]
     chosen = np.flatnonzero(kept)
-    chosen = chosen[np.argsort(rows.image[chosen], kind="stable")]
+    chosen = chosen[stable_order(rows.image[chosen])]
     columns = Columns(
         xyxy_px=rows.xyxy_px[chosen],
         category=rows.category[chosen].astype(np.int32),
@@ -114,8 +116,8 @@ class _Numbered:
         self.names = tuple(dict.fromkeys(classes.values()))
         number = {name: place for place, name in enumerate(self.names)}
         self.class_of = {category_id: number[name] for category_id, name in classes.items()}
-        self.image = _places(entries.image_id, self.image_of)
-        self.category = _places(entries.category_id, self.class_of)
+        self.image = places_of(entries.image_id, self.image_of)
+        self.category = places_of(entries.category_id, self.class_of)
         self.crowd = entries.iscrowd.copy()
         self.xyxy_px = entries.bbox.copy()
         if form == "xywh":
@@ -130,14 +132,26 @@ class _Numbered:
         return self._odd | repeated | ~sound | (self.category < 0) | ~self._named[self.image]
 
 
-def _places(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
+def places_of(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
     """The place of each id, -1 where it has none."""
     whole = [key for key in place_of if _is_whole(key)]
-    keys = np.array([*map(int, whole), LARGEST + 1])
-    places = np.array([*map(place_of.__getitem__, whole), -1])
+    if not whole:
+        return np.full(len(ids), -1)
+    keys = np.array([*map(int, whole)])
+    places = np.array([*map(place_of.__getitem__, whole)])
+    lowest, span = int(keys.min()), int(keys.max() - keys.min()) + 1
+    if span > SPARSE * (len(keys) + len(ids)):
+        return _searched(ids, keys, places)
+    table = np.full(span + 1, -1)
+    table[keys - lowest] = places
+    return table[np.where((ids >= lowest) & (ids < lowest + span), ids - lowest, span)]
+
+
+def _searched(ids: Ints, keys: Ints, places: Ints) -> Ints:
+    """The same where ids are so large that a table of all between them would take too much memory."""
     by_key, by_id = np.argsort(keys), np.argsort(ids)  # looked up in order, which is several times quicker
     at = np.empty_like(by_id)
-    at[by_id] = by_key[np.searchsorted(keys, ids[by_id], sorter=by_key)]
+    at[by_id] = by_key[np.minimum(np.searchsorted(keys, ids[by_id], sorter=by_key), len(keys) - 1)]
     return np.where(keys[at] == ids, places[at], -1)
 
 

@@ -22,6 +22,7 @@ from data_tools.annotations import (
     categories_of,
     classes_of,
     ignored_of,
+    stable_order,
 )
 from data_tools.check_boxes import check_boxes
 from data_tools.records import Record, classes_in, classes_in_any
@@ -125,3 +126,9 @@ def test_rows_are_a_sequence_of_annotations() -> None:
     with pytest.raises(IndexError):
         rows[2]
     assert pickle.loads(pickle.dumps(one)) == one
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 0xFFFF, 0x1_0000, 0x1_0001, 0x2_0000, 2**32 - 1])))
+def test_the_quick_order_is_the_stable_one(numbers: list[int]) -> None:
+    every = np.array(numbers, dtype=np.int64)
+    assert stable_order(every).tolist() == np.argsort(every, kind="stable").tolist()

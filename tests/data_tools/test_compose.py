@@ -17,7 +17,7 @@ from data_tools.compose import compose
 from data_tools.records import Record
 from data_tools.selection import Question, select
 from data_tools.stats import BUDGET
-from data_tools.wording import Language, Voice, draw_wording, load_languages
+from data_tools.wording import Language, Voice, draw_ways, draw_wording, load_languages
 from grounding.errors import InputError
 from grounding.samples import Sample, Task
 from grounding.text import NOT_FOUND, read_boxes, to_pixels
@@ -75,6 +75,9 @@ def test_the_wording_is_a_function_of_seed_image_and_phrase() -> None:
     assert 900 < sum(clause is not None for _, _, clause in many) < 1100
     assert 900 < sum(language.lang == "zh" for language, _, _ in many) < 1100
     assert all(wording in language.wordings for language, wording, _ in many)
+    names = [f"{number}.png" for number in range(2000)]
+    places, ways = draw_ways(Voice(BOTH, NOT_FOUND, 0, {}), names, ["cat"] * len(names))
+    assert many == [(BOTH[place], *BOTH[place].ways[way]) for place, way in zip(places, ways, strict=True)]
     image = record("a.png", box("cat"))
     found, absent = one(image, "cat"), one(image, "cat", present=False)
     assert (found.prompt, found.lang) == (absent.prompt, absent.lang)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from data_tools.draws import number_of, pick_by
+from data_tools.draws import digests_of, number_of, pick_by, remainders
 
 ROOT = Path(__file__).parents[2]
 MANY = 20_000
@@ -69,3 +71,8 @@ def test_the_picks_are_those_of_any_machine_and_process() -> None:
 
 def test_a_single_choice_is_taken() -> None:
     assert pick_by("x", "a") == "a"
+
+
+@given(abouts=st.lists(st.text(st.characters(exclude_categories=["Cs"]))), divisor=st.integers(1, 2**31))
+def test_many_at_once_leave_what_each_leaves(abouts: list[str], divisor: int) -> None:
+    assert remainders(digests_of(abouts), divisor).tolist() == [number_of(about) % divisor for about in abouts]
