@@ -12,31 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from data_tools.readers import recognise
-from data_tools.readers.coco import open_coco
-from data_tools.readers.conversations import open_conversations
-from data_tools.readers.labelme import open_labelme
 from data_tools.readers.look import Look
-from data_tools.readers.lvis import open_lvis
-from data_tools.readers.odvg import open_odvg
-from data_tools.readers.openimages import open_openimages
-from data_tools.readers.referring import open_referring
-from data_tools.readers.swift import open_swift
-from data_tools.readers.unrecognised import why_unknown
-from data_tools.readers.via_datumaro import PREFIX, open_datumaro
-from data_tools.readers.visual_genome import open_visual_genome
-from data_tools.readers.voc import open_voc
-from data_tools.readers.yolo import open_yolo
 from data_tools.records import Reader, Source
 from grounding.closest import did_you_mean
 from grounding.errors import InputError
 
 GROUP = "grounding.readers"
 AUTO = "auto"
+PREFIX = "datumaro:"
 
 
 class Format(NamedTuple):
@@ -46,24 +34,25 @@ class Format(NamedTuple):
     recognise: Callable[[Look], str | None] | None = None
 
 
-OWN: dict[str, Format] = {
-    "coco": Format(open_coco, recognise.coco),
-    "voc": Format(open_voc, recognise.voc),
-    "yolo": Format(open_yolo, recognise.yolo),
-    "labelme": Format(open_labelme, recognise.labelme),
-    "lvis": Format(open_lvis, recognise.lvis),
-    "openimages": Format(open_openimages, recognise.openimages),
-    "referring": Format(open_referring, recognise.referring),
-    "visual_genome": Format(open_visual_genome, recognise.visual_genome),
-    "odvg": Format(open_odvg, recognise.odvg),
-    "swift": Format(open_swift, recognise.swift),
-    "conversations": Format(open_conversations, recognise.conversations),
-}
+OWN = (
+    "coco",
+    "voc",
+    "yolo",
+    "labelme",
+    "lvis",
+    "openimages",
+    "referring",
+    "visual_genome",
+    "odvg",
+    "swift",
+    "conversations",
+)
+"""Each has a module of its name beside this one, with `open_NAME`, and a function of its name in `recognise`."""
 
 
 def formats() -> list[str]:
     """The names that `reader_of` takes, this package's own first; `auto` and `datumaro:NAME` are taken besides."""
-    return [*OWN, *sorted(_brought().keys() - OWN.keys())]
+    return [*OWN, *sorted(_brought().keys() - set(OWN))]
 
 
 def reader_of(name: str) -> Reader:
@@ -71,6 +60,8 @@ def reader_of(name: str) -> Reader:
     if name == AUTO:
         return open_auto
     if name.startswith(PREFIX):
+        from data_tools.readers.via_datumaro import open_datumaro
+
         return partial(open_datumaro, form=name.removeprefix(PREFIX))
     return _format_of(name).open
 
@@ -85,8 +76,11 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     look = Look(source)
     known = ((name, _format_of(name).recognise) for name in formats())
     seen = {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
-    if not seen and (cause := why_unknown(look)):
-        raise cause
+    if not seen:
+        from data_tools.readers.unrecognised import why_unknown
+
+        if cause := why_unknown(look):
+            raise cause
     if len(seen) != 1:
         found = "; ".join(f"{name}: {how}" for name, how in seen.items())
         raise InputError(
@@ -101,7 +95,7 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
 
 def _format_of(name: str) -> Format:
     if name in OWN:
-        return OWN[name]
+        return _own(name)
     if name not in _brought():
         allowed = ", ".join([*formats(), AUTO, f"{PREFIX}NAME"])
         problem = f"no reader for the format {name!r}; there are: {allowed}"
@@ -111,6 +105,12 @@ def _format_of(name: str) -> Format:
     except (ImportError, AttributeError) as error:
         raise InputError(f"the reader of the format {name!r} cannot be imported: {error}", where="--format") from error
     return brought if isinstance(brought, Format) else Format(brought)
+
+
+def _own(name: str) -> Format:
+    """A format of this package. Only the reader that is used is imported, which makes a call start quicker."""
+    reader, judges = (import_module(f"{__name__}.{module}") for module in (name, "recognise"))
+    return Format(getattr(reader, f"open_{name}"), getattr(judges, name))
 
 
 def _brought() -> dict[str, EntryPoint]:

@@ -15,7 +15,6 @@ from data_tools.entries import box_fault, class_name, clean_name, four_numbers, 
 from data_tools.records import XYXY, Absence, Annotation, Finding, Ignore, Record, Source, Tally
 from grounding.errors import InputError
 
-PREFIX = "datumaro:"
 WITH_BOX = ("bbox", "rotated_bbox", "polygon", "mask", "ellipse")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
 IGNORED: tuple[tuple[str, Ignore], ...] = (("is_crowd", "crowd"), ("difficult", "difficult"))
@@ -30,7 +29,7 @@ def open_datumaro(source: Path, images: Path | None, options: Mapping[str, str],
     except ImportError as error:
         raise InputError(
             f"datumaro cannot be imported: {error}",
-            where=f"--format {PREFIX}{form}",
+            where=f"--format datumaro:{form}",
             fix="Install it: pip install 'grounding[datumaro]'",
         ) from error
     if not source.exists():

@@ -17,6 +17,7 @@ from grounding.text.expressions import ORDINALS
 APART = 0.06  # of the image's side: least distance of two centres, one of which is further to that side
 APART_OWN = 0.25  # of the smaller object's extent: the same
 APART_ENDS = 0.02  # of the image's side: the same for where the two begin, and for where they end
+APART_OUTERMOST = 0.04  # of the image's side: the same for the end that is spoken of, the left one of the leftmost
 LARGER = 2.5  # least ratio of two areas, one of which is the larger
 SEEN = 0.05  # of the side of a square as large as the image: least size of each object, so that none is overlooked
 EDGE = 0.01  # of the image's side: an object so near to its edge may go on outside
@@ -44,7 +45,8 @@ def _along(ends: Floats, side: int, first: str, last: str) -> dict[str, int]:
     """The first, second and third object from either end of an axis.
 
     One object is before another where its centre and both of its ends are, each by a margin. An object has a
-    place in the row where every other one is clearly before it or clearly behind it.
+    place in the row where every other one is clearly before it or clearly behind it. The outermost one also reaches
+    further out than all others by a margin of its own: of two ovens, one taller, both may be called the topmost.
 
     Args:
         ends: float[N, 2], where each box begins and ends on the axis. side: the image's extent.
@@ -59,7 +61,8 @@ def _along(ends: Floats, side: int, first: str, last: str) -> dict[str, int]:
     cases = {}
     for number in np.flatnonzero(behind + ahead == count - 1).tolist():
         for place, name in ((int(ahead[number]), first), (int(behind[number]), last)):
-            if place == 0:
+            outer = low if name == first else -high
+            if place == 0 and (np.delete(outer, number) - outer[number] >= APART_OUTERMOST * side).all():
                 cases[f"{name}most"] = number
             elif place + 1 in ORDINALS and count > place + 1:  # the last of a row is not called its second
                 cases[f"{name}_{place + 1}"] = number

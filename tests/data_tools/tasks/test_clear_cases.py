@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.tasks.clear_cases import APART, LARGER, SEEN, clear_cases
+from data_tools.tasks.clear_cases import APART, APART_OUTERMOST, LARGER, SEEN, clear_cases
 from grounding.text import GEOMETRIES
 
 SIDE = 1000
@@ -53,6 +53,9 @@ def test_what_a_phrase_says_is_true_by_a_margin(some: list[list[float]]) -> None
             assert len(ahead) == place - 1
             assert len(ahead) + len(behind) == len(others)
             assert place == 1 or behind
+            if place == 1:
+                ends = [sign * box[axis if sign == 1 else axis + 2] for box in some]
+                assert all(ends[n] - ends[number] >= APART_OUTERMOST * SIDE for n in others)
 
 
 @given(boxes())
@@ -80,6 +83,7 @@ def row(*starts: float, size: float = 100) -> list[list[float]]:
         (row(100, 300, 320, 700), {"leftmost": 0, "rightmost": 3}),  # two in the middle stand together
         (row(100, 120), {}),
         ([[100, 400, 300, 500], [100, 400, 420, 500]], {}),  # they begin at the same place
+        ([[100, 400, 300, 500], [130, 400, 600, 500]], {"rightmost": 1}),  # they begin nearly at the same place
         ([*row(100), [100, 400, 102, 402]], {}),  # one is so small that it could be overlooked
         ([[400, 400, 700, 700], [425, 425, 525, 525]], {"largest": 0, "smallest": 1}),
         ([[0, 400, 300, 700], [0, 500, 100, 600]], {"largest": 0}),  # the small one goes on outside
