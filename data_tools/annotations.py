@@ -184,11 +184,12 @@ def categories_of(annotations: Sequence[Annotation]) -> list[str]:
 
 def categories_in(held: Sequence[Sequence[Annotation]]) -> set[str]:
     """The classes of the annotations of many images."""
-    return {
+    one_by_one = {annotation.category for some in held if not isinstance(some, Rows) for annotation in some}
+    return one_by_one.union(
         some.columns.classes[number]
-        for some in by_columns(held)
+        for some in by_columns([some for some in held if isinstance(some, Rows)])
         for number in np.flatnonzero(np.bincount(some.columns.category[some.row])).tolist()
-    }
+    )
 
 
 def classes_of(held: Sequence[Sequence[Annotation]]) -> list[dict[str, bool]]:

@@ -26,7 +26,7 @@ NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what t
 def read_bytes(path: Path | str) -> bytes:
     """The content of a file without its byte order mark. Raises InputError where it cannot be read."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  (twice as quick, where there are very many)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (twice as quick, where there are very many)
             return file.read().removeprefix(BOM)
     except OSError as error:
         raise cannot_be_read(path, error) from error
