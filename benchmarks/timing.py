@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from grounding.cli.tables import output, print_whole
 from grounding.samples import write_json_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -68,7 +68,7 @@ def report(
         table.add_column(column, justify="right")
     for contender, figures in results.items():
         table.add_row(contender, *(f"{figures[column]:.4g}" if column in figures else "" for column in columns))
-    Console().print(table)
+    print_whole(output(), table)
     document = {
         "question": question,
         "settings": dict(settings),
