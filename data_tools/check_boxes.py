@@ -46,20 +46,27 @@ def check_boxes(records: Sequence[Record]) -> tuple[list[Record], Tally]:
 
 def _clip_together(records: Sequence[Record]) -> tuple[list[Record], list[bool]]:
     """The records with their boxes cut, and of each whether one is outside, was cut, or may be a double."""
-    cut, unusual = list(records), [False] * len(records)
+    cut, unusual = list(records), np.zeros(len(records), dtype=bool)
     for images, columns, row, image in by_columns([record.annotations for record in records]):
+        numbers = np.array(images)
         sizes_wh = np.array([records[number].size_wh for number in images], dtype=np.float64)
         stated = columns.xyxy_px[row]
         clipped = np.clip(stated, 0.0, np.tile(sizes_wh, 2)[image])
+        moved = clipped != stated
         odd = (area(clipped) == 0) | (np.abs(clipped - stated) > ROUNDING).any(axis=1)
         # Equal hashes nearly always are doubles; it is looked at one by one whether they are.
         hashed = _hashes(image, columns.category[row], clipped)
         ordered = np.sort(hashed)
         odd |= np.isin(hashed, ordered[1:][ordered[1:] == ordered[:-1]])
-        runs = columns.only(row)._replace(xyxy_px=clipped).cut(np.bincount(image, minlength=len(images)).tolist())
-        for number, rows, is_odd in zip(images, runs, np.bincount(image[odd], minlength=len(images)), strict=True):
-            cut[number], unusual[number] = replace(records[number], annotations=rows), is_odd > 0
-    return cut, unusual
+        unusual[numbers[image[odd]]] = True
+        counts = np.bincount(image, minlength=len(images))
+        new = np.zeros(len(images), dtype=bool)  # nearly all boxes lie inside: their images stay as they are
+        new[image[moved.any(axis=1)]] = True
+        of_new = new[image]
+        runs = columns.only(row[of_new])._replace(xyxy_px=clipped[of_new]).cut(counts[new].tolist())
+        for number, rows in zip(numbers[new].tolist(), runs, strict=True):
+            cut[number] = replace(records[number], annotations=rows)
+    return cut, unusual.tolist()
 
 
 def _hashes(image: NDArray[np.int64], category: NDArray[np.int32], xyxy_px: NDArray[np.float64]) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate, pairwise, repeat
+from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple, cast
 
@@ -215,9 +215,12 @@ def _lines(looked: LookedUp, ways: Sequence[_Way], findings: list[Finding]) -> I
 
 def _in_json(boxes_px: NDArray[np.float64], counts: NDArray[np.int64]) -> list[str]:
     """The boxes of each group, one at least, as a JSON list; float64[N, 4], so many of each group."""
-    boxes = boxes_px.tolist()
-    text = _encoder.encode([boxes[start:end] for start, end in pairwise(accumulate(counts.tolist(), initial=0))])
-    return [f"[[{group}]]" for group in text[3:-3].decode().split("]],[[")] if boxes else []
+    text = _encoder.encode(boxes_px.tolist())
+    closed = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("]"))  # behind each box, and behind all
+    ends = closed[np.cumsum(counts) - 1] + 1
+    starts = np.concatenate(([1], ends + 1))  # a comma stands between
+    every = text.decode()
+    return [f"[{every[start:end]}]" for start, end in zip(starts.tolist(), ends.tolist(), strict=False)]
 
 
 def _columns(looked: LookedUp, ways: Sequence[_Way]) -> Columns:
