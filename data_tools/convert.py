@@ -24,7 +24,7 @@ from data_tools.hardness import Hardness
 from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
 from data_tools.progress import Progress, counting
-from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
+from data_tools.provenance import formats_of, inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS, unit_of
@@ -33,6 +33,7 @@ from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
 from data_tools.writers.folder import Left, check_folder, check_made_alike, replaced_folder
+from grounding.closest import did_you_mean
 from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
@@ -79,9 +80,9 @@ def convert(
     """
     options = options or Options()
     check_options(options)
-    check_folder(out, splits.SPLITS, style_named(options.style))
-    if not means.overwrite:
-        check_made_alike(out, settings_of(sources, options), {})
+    reader_of(options.format)
+    _check_sources(sources)
+    splits.assign_splits([], options.ratios, options.group_by, options.seed)  # tells whether --group-by can be used
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 
@@ -93,10 +94,13 @@ def _convert(
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
+    check_folder(out, splits.SPLITS, style)  # after all that can be wrong with the call itself
+    if not means.overwrite:
+        check_made_alike(out, settings_of(sources, options), {})
 
     read = _read(sources, options, progress, means.engine)
     if not means.overwrite:  # told before images are read, which may take hours
-        check_made_alike(out, {}, inputs_of(read, options))
+        check_made_alike(out, {"formats": formats_of(read, options)}, inputs_of(read, options))
     records, tally, image_root, kinds = gather(read, options.negatives_from)
     read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)
@@ -163,6 +167,14 @@ def _convert(
     remarks += [f"{name} was of the dataset that stood here before; it is removed." for name in folder.outdated]
     samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
     return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
+
+
+def _check_sources(sources: Sequence[tuple[str | None, Path]]) -> None:
+    """Raises InputError for one that is not there."""
+    for _, path in sources:
+        if not path.exists():
+            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError("no such file or folder", where=str(path), fix=did_you_mean(path.name, beside))
 
 
 @contextmanager
@@ -238,7 +250,6 @@ def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Vo
 def _read(
     sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress, engine: Engine
 ) -> list[Source]:
-    reader_of(options.format)  # an unknown one is told before anything is read
     parts = [_Part(split, path, options) for split, path in sources]
     large = sum(_is_large(path) for _, path in sources) > 1
     results = engine.map(_read_one, parts) if large or engine.name != "local" else map(_read_one, parts)
