@@ -62,9 +62,10 @@ def validate(
         for sample in dataset.samples:
             judge.look(split, sample)
             advance(1)
-    table = make_table(opened.splits)
+    table = make_table(opened.splits, counting("reading samples", total, progress))
     advance = counting("reading images", len(table.pictures), progress)
     looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []
+    progress("comparing images", 0, None)
     files = files_of(table, looks)
     remarks = worst_first(
         [
