@@ -29,11 +29,11 @@ from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS, unit_of
 from data_tools.records import Finding, Record, Source, Tally
+from data_tools.sources import better_named, check_sources
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
 from data_tools.writers.folder import Left, check_folder, check_made_alike, replaced_folder
-from grounding.closest import did_you_mean
 from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.samples import Manifest, Sample, Task
@@ -81,7 +81,7 @@ def convert(
     options = options or Options()
     check_options(options)
     reader_of(options.format)
-    _check_sources(sources)
+    check_sources(sources)
     splits.assign_splits([], options.ratios, options.group_by, options.seed)  # tells whether --group-by can be used
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
@@ -138,9 +138,8 @@ def _convert(
     }
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
-        raise InputError(
-            f"nothing is left to write: {_why_empty(tally, listed, in_tiles=bool(windows))}", where=_name(sources)
-        )
+        why = f"nothing is left to write: {_why_empty(tally, listed, in_tiles=bool(windows))}"
+        raise better_named(InputError(why, where=_name(sources)), sources[0][1], options.format)
     streams |= first
 
     samples: dict[str, Sequence[Sample]] = {}
@@ -167,14 +166,6 @@ def _convert(
     remarks += [f"{name} was of the dataset that stood here before; it is removed." for name in folder.outdated]
     samples = samples or {split: Left(out / f"{split}{style.suffix}") for split in streams}
     return Conversion(samples, numbers, tally, taken_of(read, options.negatives_from), manifest, listed, remarks)
-
-
-def _check_sources(sources: Sequence[tuple[str | None, Path]]) -> None:
-    """Raises InputError for one that is not there."""
-    for _, path in sources:
-        if not path.exists():
-            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise InputError("no such file or folder", where=str(path), fix=did_you_mean(path.name, beside))
 
 
 @contextmanager
@@ -285,7 +276,10 @@ def _read_one(part: _Part) -> list[Source]:
         "frame": part.options.frame or "",
         "lists": "no" if part.split else "yes",
     }
-    read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    try:
+        read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    except InputError as error:
+        raise better_named(error, part.path, part.options.format) from error
     return [replace(source, split=part.split) if part.split else source for source in read]
 
 

@@ -26,7 +26,7 @@ from data_tools.readers.odvg import open_odvg
 from data_tools.readers.openimages import open_openimages
 from data_tools.readers.referring import open_referring
 from data_tools.readers.swift import open_swift
-from data_tools.readers.unrecognised import why_unknown
+from data_tools.readers.unrecognised import what_is_near, why_unknown
 from data_tools.readers.via_datumaro import PREFIX, open_datumaro
 from data_tools.readers.visual_genome import open_visual_genome
 from data_tools.readers.voc import open_voc
@@ -83,10 +83,12 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     if not source.exists():
         raise InputError("no such file or folder", where=str(source))
     look = Look(source)
-    known = ((name, _format_of(name).recognise) for name in formats())
-    seen = {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
+    seen = _seen(look)
+    near = "" if seen else what_is_near(source, recognised)
     if not seen and (cause := why_unknown(look)):
-        raise cause
+        raise InputError(cause.problem, where=cause.where, fix=near or cause.fix)
+    if near:
+        raise InputError("its format is not recognised", where=str(source), fix=near)
     if len(seen) != 1:
         found = "; ".join(f"{name}: {how}" for name, how in seen.items())
         raise InputError(
@@ -97,6 +99,21 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     ((name, how),) = seen.items()
     sources = _format_of(name).open(source, images, options)
     return [replace(read, taken={"format": f"{name}: {how}", **read.taken}) for read in sources]
+
+
+def recognised(source: Path) -> str:
+    """The one format that a source is recognised as, and how; empty where it is none, several, or cannot be told."""
+    try:
+        seen = _seen(Look(source))
+    except (InputError, OSError):
+        return ""
+    return "; ".join(f"{name}: {how}" for name, how in seen.items()) if len(seen) == 1 else ""
+
+
+def _seen(look: Look) -> dict[str, str]:
+    """Format -> how it is recognised, of those that fit."""
+    known = ((name, _format_of(name).recognise) for name in formats())
+    return {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
 
 
 def _format_of(name: str) -> Format:

@@ -215,6 +215,7 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
     [
         (["nowhere.json", "--format", "coco"], "nowhere.json"),
         (["nowhere", "--format", "voc"], "no such file or folder"),
+        (["trian={source}"], "'trian' is no split; SPLIT=SOURCE takes train, val, test. Did you mean 'train'?"),
         (["{source}s", "--format", "coco"], "Did you mean 'instances.json'?"),
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
         (["{source}", "--format", "yolo9"], "Did you mean 'yolo'?"),
