@@ -24,11 +24,12 @@ from data_tools.hardness import Hardness
 from data_tools.making import Making
 from data_tools.options import Means, Options, check_options
 from data_tools.progress import Progress, counting
-from data_tools.provenance import inputs_of, make_manifest, settings_of, taken_of
+from data_tools.provenance import formats_of, inputs_of, make_manifest, settings_of, taken_of
 from data_tools.readers import reader_of
 from data_tools.ready import UniqueIds
 from data_tools.reasons import REASONS, unit_of
 from data_tools.records import Finding, Record, Source, Tally
+from data_tools.sources import better_named, check_sources
 from data_tools.tasks import phrase_to_box
 from data_tools.tasks.view import View
 from data_tools.writers import style_named
@@ -79,9 +80,9 @@ def convert(
     """
     options = options or Options()
     check_options(options)
-    check_folder(out, splits.SPLITS, style_named(options.style))
-    if not means.overwrite:
-        check_made_alike(out, settings_of(sources, options), {})
+    reader_of(options.format)
+    check_sources(sources)
+    splits.assign_splits([], options.ratios, options.group_by, options.seed)  # tells whether --group-by can be used
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 
@@ -93,10 +94,13 @@ def _convert(
     called = names.load_names(options.names) if options.names else {}
     shares = tasks.parse_shares(options.tasks)
     voices = {task: _voice(task, options, called) for task in shares}
+    check_folder(out, splits.SPLITS, style)  # after all that can be wrong with the call itself
+    if not means.overwrite:
+        check_made_alike(out, settings_of(sources, options), {})
 
     read = _read(sources, options, progress, means.engine)
     if not means.overwrite:  # told before images are read, which may take hours
-        check_made_alike(out, {}, inputs_of(read, options))
+        check_made_alike(out, {"formats": formats_of(read, options)}, inputs_of(read, options))
     records, tally, image_root, kinds = gather(read, options.negatives_from)
     read = [replace(source, records=()) for source in read]  # they are gathered; what is not needed any more goes
     listed = len(records)
@@ -134,9 +138,8 @@ def _convert(
     }
     if not (first := _first_of(streams)):
         tally = sum((some.tally() for some in made.values()), tally)
-        raise InputError(
-            f"nothing is left to write: {_why_empty(tally, listed, in_tiles=bool(windows))}", where=_name(sources)
-        )
+        why = f"nothing is left to write: {_why_empty(tally, listed, in_tiles=bool(windows))}"
+        raise better_named(InputError(why, where=_name(sources)), sources[0][1], options.format)
     streams |= first
 
     samples: dict[str, Sequence[Sample]] = {}
@@ -238,7 +241,6 @@ def _voice(task: Task, options: Options, called: names.ClassNames) -> wording.Vo
 def _read(
     sources: Sequence[tuple[str | None, Path]], options: Options, progress: Progress, engine: Engine
 ) -> list[Source]:
-    reader_of(options.format)  # an unknown one is told before anything is read
     parts = [_Part(split, path, options) for split, path in sources]
     large = sum(_is_large(path) for _, path in sources) > 1
     results = engine.map(_read_one, parts) if large or engine.name != "local" else map(_read_one, parts)
@@ -274,7 +276,10 @@ def _read_one(part: _Part) -> list[Source]:
         "frame": part.options.frame or "",
         "lists": "no" if part.split else "yes",
     }
-    read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    try:
+        read = reader_of(part.options.format)(part.path, part.options.images, settings)
+    except InputError as error:
+        raise better_named(error, part.path, part.options.format) from error
     return [replace(source, split=part.split) if part.split else source for source in read]
 
 

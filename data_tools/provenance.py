@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from data_tools.readers import AUTO
 from data_tools.records import Absence, Source, Tally
 from data_tools.writers.folder import MADE_BY
 from grounding import __version__
@@ -37,9 +38,20 @@ _ABSENCE = {
 
 
 def settings_of(sources: Sequence[tuple[str | None, Path]], options: Any) -> dict[str, Any]:
-    """What the call said, JSON-ready; known before anything is read."""
+    """What the call said, JSON-ready; known before anything is read.
+
+    The format is not among it, since `auto` is none: what it came to is known once the sources are read.
+    """
     named = [f"{split}={path}" if split else str(path) for split, path in sources]
-    return {"made_by": MADE_BY, "sources": named, **_plain(asdict(options))}
+    told = {name: value for name, value in asdict(options).items() if name != "format"}
+    return {"made_by": MADE_BY, "sources": named, **_plain(told)}
+
+
+def formats_of(read: Sequence[Source], options: Any) -> list[str]:
+    """The formats that the sources were read as: the one that was named, or those that `auto` came to."""
+    if options.format != AUTO:
+        return [options.format]
+    return sorted({source.taken["format"].partition(":")[0] for source in read})
 
 
 def inputs_of(read: Sequence[Source], options: Any) -> dict[str, str]:
@@ -75,7 +87,12 @@ def make_manifest(
             "places": _places(tally),
         },
         refusals=tally.having("refused"),
-        settings={**settings_of(sources, options), "taken": taken_of(read, options.negatives_from)},
+        settings={
+            **settings_of(sources, options),
+            "format": options.format,
+            "formats": formats_of(read, options),
+            "taken": taken_of(read, options.negatives_from),
+        },
         versions={
             "grounding": __version__,
             "python": platform.python_version(),

@@ -13,6 +13,7 @@ from data_tools.inspection.measures import SMALL
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.remarks import Level, Remark, remark, share
 from data_tools.inspection.table import DOUBLE, Ints, Table
+from data_tools.inspection.unlabelled import unlabelled_findings
 from data_tools.reasons import REASONS, unit_of
 from data_tools.stats import BUDGET, NO_CLASS
 from grounding.page.words import Words, say
@@ -39,6 +40,7 @@ def data_findings(opened: Opened, table: Table, numbers: Numbers, words: Words) 
     yield from _splits(opened, table, numbers)
     yield from _classes(table, numbers)
     yield from _class_names(numbers["classes"])
+    yield from unlabelled_findings(table, words)
     yield from _absence(table, numbers, words)
     yield from _boxes(table)
     yield from _doubles(table)

@@ -16,12 +16,13 @@ import numpy as np
 from data_tools.inspection.findings import LONG, WHOLE
 from data_tools.inspection.opening import Opened
 from data_tools.inspection.table import ASKS_NO_BOX, Ints, Table
+from data_tools.inspection.unlabelled import suspects
 from grounding.page.thumbnails import Shape, Thumbnails, add_thumbnail, box_shape
 from grounding.samples import Sample
 
 OF_A_KIND = 12  # samples of one kind that are shown
 OF_A_CLASS = 4
-KINDS = ("small", "crowded", "long", "whole", "double", "ignored", "absent", "words")
+KINDS = ("unlabelled", "small", "crowded", "long", "whole", "double", "ignored", "absent", "words")
 OF_CLASS = "class: "  # begins the kind of a sample that is shown for its class
 
 
@@ -91,6 +92,7 @@ def _kinds(table: Table, rng: Random) -> Iterator[tuple[str, Sequence[int]]]:
     px = table.box[table.object]
     ratio = np.abs(np.log((px[:, 2] - px[:, 0]) / (px[:, 3] - px[:, 1])))
     area = sides.prod(axis=1)
+    yield "unlabelled", _first(np.array([at for one in suspects(table) for at in one.samples], dtype=np.int64))
     yield "small", _first(asker[np.argsort(table.object_cells, kind="stable")])
     yield "crowded", _first(np.argsort(-table.count, kind="stable")[: int((table.count > 1).sum())])
     yield "long", _first(asker[np.argsort(-ratio, kind="stable")[: int((ratio >= np.log(LONG)).sum())]])

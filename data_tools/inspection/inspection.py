@@ -153,7 +153,7 @@ def _about(opened: Opened, table: Table) -> dict[str, Any]:
         "not_found_sentences": dict(opened.not_found),
         "empty_splits": list(opened.empty),
         "sources": settings.get("sources", []),
-        "format": settings.get("format"),
+        "format": ", ".join(settings.get("formats", [])) or settings.get("format"),
         "seed": settings.get("seed"),
     }
 

@@ -66,7 +66,7 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
     Raises:
         InputError: there is no dataset, its manifest cannot be read, or, unless `tolerant`, a line of it.
     """
-    files = _files(path)
+    files = split_files(path)
     beside = (path if path.is_dir() else path.parent) / MANIFEST
     manifest = read_manifest(beside) if beside.is_file() else None
     splits: dict[str, Dataset] = {}
@@ -92,8 +92,11 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
     return Opened(path, splits, empty, faults, manifest)
 
 
-def _files(path: Path) -> dict[str, Path]:
-    """Split -> its file: train, val and test where they are there, else every JSONL file, else the folder itself."""
+def split_files(path: Path) -> dict[str, Path]:
+    """Split -> its file: train, val and test where they are there, else every JSONL file, else the folder itself.
+
+    Raises InputError where there is nothing at all.
+    """
     if not path.exists():
         raise InputError("there is no such file or folder.", where=str(path), fix="Name what `grounding convert` made.")
     if not path.is_dir():

@@ -74,13 +74,15 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     if not source.exists():
         raise InputError("no such file or folder", where=str(source))
     look = Look(source)
-    known = ((name, _format_of(name).recognise) for name in formats())
-    seen = {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
+    seen = _seen(look)
     if not seen:
-        from data_tools.readers.unrecognised import why_unknown
+        from data_tools.readers.unrecognised import what_is_near, why_unknown
 
+        near = what_is_near(source, recognised)
         if cause := why_unknown(look):
-            raise cause
+            raise InputError(cause.problem, where=cause.where, fix=near or cause.fix)
+        if near:
+            raise InputError("its format is not recognised", where=str(source), fix=near)
     if len(seen) != 1:
         found = "; ".join(f"{name}: {how}" for name, how in seen.items())
         raise InputError(
@@ -91,6 +93,21 @@ def open_auto(source: Path, images: Path | None, options: Mapping[str, str]) -> 
     ((name, how),) = seen.items()
     sources = _format_of(name).open(source, images, options)
     return [replace(read, taken={"format": f"{name}: {how}", **read.taken}) for read in sources]
+
+
+def recognised(source: Path) -> str:
+    """The one format that a source is recognised as, and how; empty where it is none, several, or cannot be told."""
+    try:
+        seen = _seen(Look(source))
+    except (InputError, OSError):
+        return ""
+    return "; ".join(f"{name}: {how}" for name, how in seen.items()) if len(seen) == 1 else ""
+
+
+def _seen(look: Look) -> dict[str, str]:
+    """Format -> how it is recognised, of those that fit."""
+    known = ((name, _format_of(name).recognise) for name in formats())
+    return {name: how for name, judge in known if judge is not None and (how := judge(look)) is not None}
 
 
 def _format_of(name: str) -> Format:

@@ -34,7 +34,8 @@ def read_bytes(path: Path | str) -> bytes:
 
 def cannot_be_read(path: Path | str, error: OSError) -> InputError:
     """What to raise for a file that the system does not give."""
-    return InputError(f"cannot be read: {error.strerror}", where=str(path))
+    problem = "is a folder, where a file is needed" if isinstance(error, IsADirectoryError) else None
+    return InputError(problem or f"cannot be read: {error.strerror}", where=str(path))
 
 
 def load_patiently(content: bytes, path: Path) -> object:

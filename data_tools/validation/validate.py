@@ -14,6 +14,7 @@ from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
 from data_tools.inspection.remarks import Remark, plain, remark, worst_first
 from data_tools.inspection.table import make_table
+from data_tools.inspection.unlabelled import unlabelled_findings
 from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
 from data_tools.stats import BUDGET
@@ -51,6 +52,7 @@ def validate(
         InputError: there is no dataset, its manifest cannot be read, or the expression is none. Lines that cannot be
             read are findings.
     """
+    words = words_in(lang)
     opened = open_splits(path, images, tolerant=True)
     group = group_pattern(group_by or opened.group_by)
     judge = Judge(opened.not_found, measure, max_label_tokens)
@@ -60,15 +62,17 @@ def validate(
         for sample in dataset.samples:
             judge.look(split, sample)
             advance(1)
-    table = make_table(opened.splits)
+    table = make_table(opened.splits, counting("reading samples", total, progress))
     advance = counting("reading images", len(table.pictures), progress)
     looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []
+    progress("comparing images", 0, None)
     files = files_of(table, looks)
     remarks = worst_first(
         [
             *_unreadable(opened),
             *empty_splits(opened),
             *judge.remarks(),
+            *unlabelled_findings(table, words),
             *fault_findings(looks),
             *leak_findings(files, table.splits, group),
             *likeness_findings(alike(files, len(table.splits)), table.splits),
@@ -76,7 +80,7 @@ def validate(
     )
     return {
         "sound": not any(one.level == "fault" for one in remarks),
-        "findings": plain(remarks, words_in(lang)),
+        "findings": plain(remarks, words),
         "samples": total,
         "images": sum(look.fault != "missing" for look in looks),
         "longest": judge.longest,

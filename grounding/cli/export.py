@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from data_tools.splits import SPLITS
 from data_tools.writers import STYLES, Style, coco, writable, yolo
 from data_tools.writers.folder import MANIFEST
 from data_tools.writers.parquet import write_parquet
+from data_tools.writers.unsaid import unsaid
 from grounding.cli.choice import Choice, dialect_option
 from grounding.cli.model_options import PATH
 from grounding.counted import counted
@@ -36,6 +38,7 @@ INSTANCES, RESULTS = "coco-instances", "coco-results"
 YOLO, YOLO_RESULTS = "yolo", "yolo-results"
 ANSWERS = (RESULTS, YOLO_RESULTS)
 FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
+UNSAID = 5  # classes, and images of each, that are named where they become absent
 SURE = 1.0  # the score of a box that comes without one
 
 
@@ -161,14 +164,32 @@ def _export_yolo(
     every = classes.union(*(yolo.classes_of(samples) for samples in chosen.values()))
     image_root = next(iter(splits.values())).image_root
     pictures = yolo.Pictures(image_root, follow_links) if embed_images else None
+    lost = _unsaid(list(splits.values()), chain.from_iterable(chosen.values()))
     ignored = yolo.write_truth(out, chosen, every, pictures)
     held = f"{counted(sum(map(len, chosen.values())), 'sample')}, {counted(len(every), 'class', 'classes')}"
     click.echo(f"{out}: the truth of {held}")
     if ignored:
         click.echo(f"left out: {counted(ignored, 'box', 'boxes')} to ignore; YOLO takes what is in them for background")
     click.echo("YOLO takes every class that has no row in an image for absent there, whether it was asked for or not")
+    _tell_unsaid(lost)
     if not embed_images:
         click.echo(f"without images: lay those of {image_root.resolve()} into {out / yolo.FOLDER}, or --embed-images")
+
+
+def _unsaid(splits: Sequence[Dataset], chosen: Iterable[Sample]) -> Mapping[str, Sequence[str]]:
+    """What becomes absent though it is annotated: class -> images."""
+    asked = {(sample.image, coco.class_of(sample)) for sample in chosen if sample.image is not None}
+    return unsaid(splits[0].path.parent, chain.from_iterable(split.samples for split in splits), asked)
+
+
+def _tell_unsaid(found: Mapping[str, Sequence[str]]) -> None:
+    for name, images in islice(found.items(), UNSAID):
+        first = ", ".join(images[:UNSAID]) + (", ..." if len(images) > UNSAID else "")
+        click.echo(f"false absence: {name} is annotated in {counted(len(images), 'image')} without a row: {first}")
+    if len(found) > UNSAID:
+        click.echo(f"false absence: {counted(len(found) - UNSAID, 'more class', 'more classes')} likewise")
+    if found:
+        click.echo("these were refused there or not asked for (findings.json): mend them, or leave the images out")
 
 
 def _style(name: str, embed_images: bool, dataset: Dataset, follow_links: bool) -> Style:

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from data_tools.inspection.opening import split_files
 from data_tools.inspection.words import words_in
 from data_tools.stats import BUDGET
 from grounding.cli.bars import bars
@@ -24,6 +25,7 @@ from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
 if TYPE_CHECKING:
+    from data_tools.progress import Progress
     from data_tools.validation.judging import Lengths, Measure
     from grounding.samples import Sample
 
@@ -60,8 +62,10 @@ def command(
     from data_tools.validation.judging import estimate
     from data_tools.validation.validate import validate
 
-    measure = estimate if model is None else _measure(model, tokenizer, max_label_tokens)
+    split_files(dataset)  # one that is not there is told before a model is looked for
+    places = None if model is None else _places(model, tokenizer)
     with bars(quiet=as_json) as progress:
+        measure = estimate if places is None else _measure(*places, max_label_tokens, progress)
         found = validate(
             dataset, measure=measure, max_label_tokens=max_label_tokens, lang=lang, progress=progress, **options
         )
@@ -72,23 +76,32 @@ def command(
     context.exit(0 if found["sound"] else 1)
 
 
-def _measure(model: Path, tokenizer: Path | None, max_label_tokens: int) -> Measure:
+def _places(model: Path, tokenizer: Path | None) -> tuple[Path, Path]:
+    """Where checkpoint and tokenizer lie, fetched where they are names on the hub, which shows bars of its own.
+
+    Raises InputError where they cannot be fetched.
+    """
+    from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
+
+    folder = checkpoint_folder(model)
+    return folder, tokenizer_place(folder, tokenizer, fetched=is_hub_name(model))
+
+
+def _measure(folder: Path, tokenizer: Path, max_label_tokens: int, progress: Progress) -> Measure:
     """How long a sample is for a model, and what of it cannot be trained on, as `finetune` looks before it begins.
 
     Raises:
         InputError: there is no such checkpoint, or no tokenizer that belongs to it.
     """
+    progress("loading the tokenizer", 0, None)  # and what reads it, which takes longer
     from data_tools.validation.judging import Lengths
     from grounding.models.checkpoint import read_config
-    from grounding.models.hub import checkpoint_folder, is_hub_name, tokenizer_place
     from grounding.models.loading import make_processor
     from grounding.models.tokenizers import load_tokenizer
     from grounding.training.checks import measure_sample
 
-    folder = checkpoint_folder(model)
     config = read_config(folder)
-    words = load_tokenizer(tokenizer_place(folder, tokenizer, fetched=is_hub_name(model)))
-    processor = make_processor(config, words)
+    processor = make_processor(config, load_tokenizer(tokenizer))
 
     def measure(sample: Sample) -> tuple[Lengths, Sequence[str]]:
         if sample.history and not processor.supports_history:

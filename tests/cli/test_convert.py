@@ -70,6 +70,16 @@ def test_a_dataset_is_overwritten_only_where_that_is_asked_for(source: Path, tmp
     assert not (out / "inspect.html").exists()
 
 
+def test_the_format_counts_as_it_was_read_however_it_was_named(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for named in (["--format", "coco"], [], ["--format", "coco"]):
+        result = call(source, *named, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert read_manifest(out / "manifest.json").settings["formats"] == ["coco"]
+    other = call(source, "--format", "lvis", "--out", out)
+    assert other.exit_code == 2 and "formats ['coco'], now ['lvis']" in other.output
+
+
 def test_quiet_prints_nothing(source: Path, tmp_path: Path) -> None:
     result = call(source, "--format", "coco", "--out", tmp_path / "out", "-q")
     assert (result.exit_code, result.output) == (0, "")
@@ -204,7 +214,9 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["nowhere.json", "--format", "coco"], "nowhere.json"),
-        (["nowhere", "--format", "voc"], "no such folder"),
+        (["nowhere", "--format", "voc"], "no such file or folder"),
+        (["trian={source}"], "'trian' is no split; SPLIT=SOURCE takes train, val, test. Did you mean 'train'?"),
+        (["{source}s", "--format", "coco"], "Did you mean 'instances.json'?"),
         (["{source}", "--format", "yolo9"], "there are: coco, voc"),
         (["{source}", "--format", "yolo9"], "Did you mean 'yolo'?"),
         (["{source}", "--style", "pair"], "Did you mean 'pairs'?"),
@@ -229,11 +241,16 @@ def test_many_classes_are_cut_in_the_middle(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_call_is_told_and_ends_with_2(source: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
-    result = call(*(argument.format(source=source) for argument in arguments), "--out", tmp_path / "out")
+    out = tmp_path / "out"
+    result = call(*(argument.format(source=source) for argument in arguments), "--out", out)
     assert result.exit_code == 2
     assert told in result.output
     assert "Traceback" not in result.output
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
+    out.mkdir()
+    (out / "train.jsonl").touch()  # what is wrong with the folder is told after what is wrong with the call
+    again = call(*(argument.format(source=source) for argument in arguments), "--out", out)
+    assert again.output == result.output
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"images": []}', "[" * 100_000, "null"])

@@ -140,6 +140,24 @@ def test_a_folder_goes_to_yolo_and_comes_back(tmp_path: Path) -> None:
         assert back == {key: pytest.approx(np.array(boxes)) for key, boxes in asked.items()}, split
 
 
+def test_classes_that_become_background_though_they_are_annotated_are_told(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    whole = run(data, "--to", "yolo", "--out", tmp_path / "whole")
+    assert "takes every class that has no row" in whole.output and "false absence" not in whole.output
+    refused = [{"reason": "class_incomplete", "found": f"{name} in a.png"} for name in ("cat", *"abcdef")]
+    write_findings(tmp_path, *refused, {"reason": "class_refused", "found": "cat in b.png"})
+    told = run(data, "--to", "yolo", "--out", tmp_path / "yolo").output
+    assert "false absence: cat is annotated in 1 image without a row: a.png\n" in told
+    assert "false absence: 2 more classes likewise" in told and "mend them, or leave the images out" in told
+    write_findings(tmp_path, {"reason": 1})
+    broken = run(data, "--to", "yolo", "--out", tmp_path / "broken")
+    assert broken.exit_code == 2 and "findings.json" in broken.output and not (tmp_path / "broken").exists()
+
+
+def write_findings(folder: Path, *findings: dict[str, Any]) -> None:
+    (folder / "findings.json").write_text(json.dumps(findings))
+
+
 def test_answers_become_yolo_rows_with_a_score(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     text = "[[000,000,500,500]]"

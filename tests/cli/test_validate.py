@@ -67,6 +67,25 @@ def test_the_tokenizer_of_the_model_measures(good: Path) -> None:
     assert "data.max_label_tokens allows 5" in json.loads(shorter.stdout)["findings"][0]["examples"][0]
 
 
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ([], ["looking at samples", "reading samples", "reading images", "comparing images"]),
+        (["--model", "pocket"], ["loading the tokenizer", "looking at samples", "reading samples"]),
+        (["--model", "pocket", "--json"], []),
+    ],
+)
+def test_how_far_it_is_is_shown(
+    good: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], steps: list[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    result = call(good, *options)
+    assert result.exit_code == 0
+    places = [result.stderr.index(step) for step in steps]
+    assert places == sorted(places) and bool(result.stderr) == bool(steps)
+
+
 def test_a_history_needs_a_template_with_a_place_for_it(tmp_path: Path) -> None:
     talk = sample("a.png", history=[("Hello?", "Yes.")])
     result = call(dataset(tmp_path, train=[talk]), "--model", "pocket")
@@ -75,6 +94,8 @@ def test_a_history_needs_a_template_with_a_place_for_it(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there(good: Path, tmp_path: Path) -> None:
     assert call(good, "--model", tmp_path / "none").exit_code == 2
+    neither = call(tmp_path / "nowhere", "--model", tmp_path / "none")
+    assert neither.exit_code == 2 and "nowhere" in neither.stderr and "none" not in neither.stderr
 
 
 def test_nothing_imports_torch_without_a_model(good: Path) -> None:

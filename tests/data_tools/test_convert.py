@@ -226,6 +226,21 @@ def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("voc", r"there is no XML file.*\. \S*/set is recognised as coco: .*Leave --format out"),
+        ("labelme", r"(?s)nothing is left.*\. \S*/set is recognised as coco: "),
+        ("coco", r"(?s)nothing is left to write: (?!.*recognised)"),
+        ("auto", r"(?s)nothing is left to write: (?!.*recognised)"),
+    ],
+)
+def test_a_format_that_is_not_the_one_of_the_source_is_told(tmp_path: Path, form: str, told: str) -> None:
+    coco_file(tmp_path / "set", [coco_image(1)], [coco_box(1, 1, [1, 1, 5, 5])])
+    with pytest.raises(InputError, match=told):
+        run(tmp_path / "set", tmp_path / "out", format=form)
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     source = coco_set(tmp_path / "set", 5)
     told: list[tuple[str, int, int | None]] = []

@@ -137,6 +137,20 @@ def test_refusals_come_from_the_manifest(tmp_path: Path) -> None:
     assert (entry["outcome"], entry["n"], entry["places"]) == ("refused", 7, ["a.xml: object 3"])
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"format": "auto", "formats": ["voc", "yolo"]}, "voc, yolo"),
+        ({"format": "coco", "formats": ["coco"]}, "coco"),
+        ({"format": "coco"}, "coco"),  # of an earlier version
+        ({}, None),
+    ],
+)
+def test_the_format_is_the_one_that_was_read(tmp_path: Path, settings: dict[str, Any], told: str | None) -> None:
+    found = look(tmp_path, train=sound("a", 3), manifest={"settings": {"made_by": MADE_BY, **settings}})
+    assert found.report["dataset"]["format"] == told
+
+
 def test_what_is_counted_in_several_tiles_is_no_share_of_the_annotations(tmp_path: Path) -> None:
     manifest = {
         "settings": {"made_by": MADE_BY, "tiles": "320"},

@@ -11,7 +11,7 @@ from data_tools.convert import Options, convert
 from data_tools.readers import OWN, Format, open_auto
 from data_tools.records import Source
 from grounding.errors import InputError
-from tests.data_tools.annotated import text_file
+from tests.data_tools.annotated import image, text_file
 from tests.data_tools.readers.test_formats import bring
 from tests.data_tools.sets import BUILDERS, CLASSES, NAMES, PROMPTS, TRUTH, coco, voc
 
@@ -83,6 +83,29 @@ def test_why_nothing_is_recognised_is_told(tmp_path: Path, name: str, content: s
     path = text_file(tmp_path, name, content)
     with pytest.raises(InputError, match=told):
         open_auto(tmp_path if in_folder else path, None, {})
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("", r"not recognised\. Is one of these meant: \S*/a \(coco: .*\); \S*/b \(voc: .*\)\?"),
+        ("b/JPEGImages", r"is a folder of \d images and nothing else; .* Is \S*/b \(voc: .*\) meant\?"),
+        ("b/JPEGImages/1.png", r"is an image; annotations are needed\. Is \S*/b \(voc: .*\) meant\?"),
+        ("b/Annotations/1.xml", r"not recognised\. Is \S*/b \(voc: .*\) meant\?"),
+        ("empty", r"is an empty folder; annotations are needed\. Name the file or folder of the annotations"),
+        ("photos", r"is a folder of 1 image and nothing else; .*--images"),
+        ("notes", r"not recognised\. Say --format NAME"),
+    ],
+)
+def test_what_was_meant_is_looked_for_near_by(tmp_path: Path, named: str, told: str) -> None:
+    coco(tmp_path / "a")
+    voc(tmp_path / "b")
+    (tmp_path / "empty").mkdir()
+    image(tmp_path / "photos", "1.png")
+    text_file(tmp_path / "notes", "x.txt", "")
+    text_file(tmp_path / "broken", "x.json", "{")  # no hindrance beside the others
+    with pytest.raises(InputError, match=told):
+        open_auto(tmp_path / named, None, {})
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
