@@ -60,9 +60,10 @@ QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 16, 8, 1), settings=("training.max
 REPLAY_SHARE = 0.5  # general prompts for each prompt of the new domain
 LEAD = (
     "A tiny CogVLM that grounds coloured shapes, before and after LoRA on drawn pictures of things it never saw. All "
-    "of it was drawn, converted, learned and measured on this machine, by the same commands that work on your own images. "
-    f"Replay: for every {1 / REPLAY_SHARE:g} questions about the new parts, one about general scenes, such as pocket "
-    "was made with, is trained too, so that it does not forget these; without replay stands beside it for comparison."
+    "of it was drawn, converted, learned and measured on this machine, by the same commands that work on your own "
+    f"images. Replay: for every {1 / REPLAY_SHARE:g} questions about the new parts, one about general scenes, such as "
+    "pocket was made with, is trained too, so that it does not forget these; without replay stands beside it for "
+    "comparison."
 )
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
