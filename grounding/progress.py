@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +32,18 @@ EVERY = 30.0  # seconds between two plain lines
 
 Step = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Opens a step of that name and size (None: not known); inside it, a function is told how much more is done."""
+
+
+@contextmanager
+def waiting(name: str) -> Iterator[None]:
+    """A line at a terminal that says what is waited for, where nobody knows how long; it goes with the block.
+
+    Print behind the block, not in it.
+    """
+    console = Console(stderr=True)
+    shown = console.is_terminal and is_first()
+    with console.status(escape(f"{name} ...")) if shown else nullcontext():
+        yield
 
 
 class Bars(Progress):

@@ -26,10 +26,11 @@ ALLOWED: dict[str, set[str]] = {
     "grounding.text": {"grounding.closest", "grounding.errors", "grounding.geometry"},
     # What holds between a sample and its label, for whoever trains on it or judges it.
     "grounding.labels": {"grounding.counted", "grounding.samples", "grounding.text"},
-    "grounding.models": {"grounding.counted", "grounding.errors", "grounding.processes"},
+    "grounding.models": {"grounding.closest", "grounding.counted", "grounding.errors", "grounding.processes"},
     "grounding.pocket": {"grounding.errors", "grounding.geometry", "grounding.samples", "grounding.text"},
     "grounding.tuning": {"grounding.errors", "grounding.models"},
     "grounding.training": {
+        "grounding.closest",
         "grounding.counted",
         "grounding.errors",
         "grounding.geometry",

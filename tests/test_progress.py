@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grounding.progress import EVERY, Bars
+from grounding.progress import EVERY, Bars, waiting
 
 
 @pytest.fixture
@@ -64,3 +64,17 @@ def test_bars_and_no_lines_at_a_terminal(
         bars.refresh()
     seen = capsys.readouterr().err
     assert "5/10" in seen and "answering [x]" in seen and "answering [x] 5/10," not in seen
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_waited_for_is_said_at_a_terminal_and_goes(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1" if terminal else "")  # rich's word for: this is a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    with waiting("loading [x]"):
+        pass
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert ("loading [x] ..." in captured.err) == terminal
+    assert captured.err.endswith("\x1b[2K") == terminal, "the line is cleared"

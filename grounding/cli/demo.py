@@ -41,7 +41,7 @@ class Size(NamedTuple):
     """How much of everything.
 
     Attributes:
-        train, test: photographs of the new domain.
+        train, test: pictures of the new domain.
         replay, general: scenes of the old one, to be replayed and to be measured on.
         seconds: planned for each stage, in their order, on two cores.
         settings: of both fine-tuning runs, on top of the recipe.
@@ -58,6 +58,13 @@ class Size(NamedTuple):
 FULL = Size(train=1000, test=240, replay=750, general=150, seconds=(14, 4, 20, 320, 30, 4))
 QUICK = Size(24, 10, 12, 6, seconds=(1, 1, 8, 16, 8, 1), settings=("training.max_steps=4",))
 REPLAY_SHARE = 0.5  # general prompts for each prompt of the new domain
+LEAD = (
+    "A tiny CogVLM that grounds coloured shapes, before and after LoRA on drawn pictures of things it never saw. All "
+    "of it was drawn, converted, learned and measured on this machine, by the same commands that work on your own "
+    f"images. Replay: for every {1 / REPLAY_SHARE:g} questions about the new parts, one about general scenes, such as "
+    "pocket was made with, is trained too, so that it does not forget these; without replay stands beside it for "
+    "comparison."
+)
 OLD = {"replay": 7_000_001, "general": 7_000_002}  # seeds of general scenes, far from those pocket was made with
 NEGATIVES = ("--negatives", "1")  # as many absent things as present ones: the parts must be told from one another
 ANSWERS = ("--max-boxes", "6", "--batch-size", "32", "--gallery", "200")
@@ -73,15 +80,13 @@ grounding benchmark --data data/mine/test.jsonl --adapter runs/mine/adapter --ou
 @click.command(name="demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Folder.")
 @click.option("--quick", is_flag=True, help="A minute's walk through every stage; its figures mean nothing.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the photographs and the training."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the pictures and the training.")
 def command(out: Path, quick: bool, seed: int) -> None:
     """Specialise the package's tiny model to parts on a workbench that it never saw, and show what that brings.
 
-    Draws photographs with annotations, faulty ones among them; converts them; measures pocket as it is; fine-tunes it
-    by LoRA, general scenes mixed in; measures again, also what was forgotten. --out gets report.html and all between.
-    Minutes on two CPU cores, without a download. Stopped, it goes on when the same command is given again.
+    Draws pictures with annotations, faulty ones among them; converts them; measures pocket as it is; fine-tunes it
+    by LoRA, general scenes mixed in ("replay"); measures again, also what was forgotten. --out gets report.html and all
+    between. Minutes on two CPU cores, without a download. Stopped, it goes on when the same command is given again.
     """
     demo = Demo(out, quick, seed)
     demo.open()
@@ -127,7 +132,7 @@ class Demo:
     def stages(self) -> list[Stage]:
         """Everything there is to do, in order."""
         stages: tuple[tuple[str, str, list[Step], Callable[[], str]], ...] = (
-            ("draw", "Drawing photographs of a domain that pocket never saw", self._drawing(), self._drawn),
+            ("draw", "Drawing pictures of a domain that pocket never saw", self._drawing(), self._drawn),
             ("convert", "Converting their annotations", self._converting(), self._converted),
             ("before", "Measuring pocket as it is", self._measuring("before"), partial(self._found, "before")),
             (
@@ -175,7 +180,7 @@ class Demo:
     def _drawn(self) -> str:
         size = self.size
         return (
-            f"{size.train} photographs annotated as COCO, {size.test} others as Pascal VOC; "
+            f"{size.train} pictures annotated as COCO, {size.test} others as Pascal VOC; "
             f"{size.replay} general scenes to be replayed, {size.general} others to be measured on."
         )
 
@@ -309,9 +314,7 @@ class Demo:
             cards,
             thumbnails,
             title="pocket learns the parts on a workbench",
-            lead="A tiny CogVLM that grounds coloured shapes, before and after LoRA on photographs of things it never "
-            "saw. All of it was drawn, converted, learned and measured on this machine, by the same commands that work "
-            "on your own images.",
+            lead=LEAD,
             gallery=f"{len(cards)} questions out of a seeded draw, in the order of the data; nobody picked them.",
             notes=[("The three commands for your own data", OWN_DATA), *self._logs()],
             facts=self._facts(summary),

@@ -19,6 +19,7 @@ from grounding.cli.plan import LABEL_TOKENS, TEXT_TOKENS, architecture_of
 from grounding.counted import counted
 from grounding.errors import GroundingError
 from grounding.models.memory import free_memory
+from grounding.progress import waiting
 from grounding.settings import FinetuneSettings, read_settings
 
 PACKAGES = (
@@ -45,7 +46,8 @@ GIB = 2**30
 )
 def command(configs: Path) -> None:
     """Say what this machine can do. Loads no model; exit status 0 whatever is found."""
-    import torch
+    with waiting("loading PyTorch"):
+        import torch
 
     click.echo(f"grounding {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     click.echo("Packages: " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
@@ -121,10 +123,11 @@ def _attention(on_card: bool) -> Iterator[str]:
 
 def _fits(configs: Path, cards: list[Any]) -> Iterator[str]:
     """For each config what it needs, and whether that is here."""
-    from transformers.utils import logging
+    with waiting("loading Transformers"):
+        from transformers.utils import logging
 
-    from grounding.training.plan import USABLE, make_plan
-    from grounding.training.planned_batch import Lengths
+        from grounding.training.plan import USABLE, make_plan
+        from grounding.training.planned_batch import Lengths
 
     logging.set_verbosity_error()
     files = sorted(configs.glob("*.yaml"))
@@ -134,7 +137,8 @@ def _fits(configs: Path, cards: list[Any]) -> Iterator[str]:
     for file in files:
         try:
             settings = read_settings(file)
-            plan = make_plan(settings, architecture_of(settings)[0], Lengths(TEXT_TOKENS, LABEL_TOKENS))
+            with waiting(f"working out what {file} needs"):
+                plan = make_plan(settings, architecture_of(settings)[0], Lengths(TEXT_TOKENS, LABEL_TOKENS))
         except GroundingError as error:
             yield f"{file}: {error}"
             continue

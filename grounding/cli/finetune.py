@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grounding.cli.there import check_there
+from grounding.cli.validation_kept import is_kept, validation_kept
 from grounding.errors import InputError, ManyErrors, RunError
+from grounding.models.hub import is_hub_name
 from grounding.models.presence import check_presence
 from grounding.processes import is_first
+from grounding.progress import waiting
 from grounding.settings import FinetuneSettings, read_with_places, settings_yaml, template_settings
 from grounding.training.dataset_folders import with_files
 from grounding.training.run_folder import RunFolder, adapter_to_start_from
@@ -34,6 +38,13 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
     EvaluateFactory = Callable[[CogVLMProcessor, Dataset, Progress], Callable[[Any], dict[str, float]]]
+
+
+OTHERWISE = {
+    "data.val": ", or data.val=null to evaluate on nothing",
+    "model.tokenizer": ", or model.tokenizer=null to use the checkpoint's own",
+}
+"""What else can be done about a setting whose file is not there."""
 
 
 def _print_settings(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -67,7 +78,10 @@ def command(config: Path, overrides: tuple[str, ...]) -> None:
     """
     settings, source = read_with_places(config, overrides)
     _check_places(with_files(settings), source)
-    from grounding.training.run import run
+    if is_first() and (note := validation_kept(settings, source)):
+        click.echo(f"Note: {note}")
+    with waiting("loading PyTorch"):
+        from grounding.training.run import run
 
     drawn: dict[str, Image.Image] = {}
     with _origin_of_the_model_told(settings, source):
@@ -97,13 +111,16 @@ def _check_places(settings: FinetuneSettings, source: Source) -> None:
     if folder.result.exists():
         return
     missing: list[InputError] = []
+    path = settings.model.path
     for key, look in _looks(settings, goes_on=folder.last_checkpoint() is not None):
         try:
             look()
         except InputError as error:
             missing.append(_with_origin(error, key, source))
     if missing:
-        raise ManyErrors("Not all that the settings name is there", missing)
+        named = path is not None and is_hub_name(path)
+        fix = f"{path} is no folder here either; as a name on the hub it is fetched once the rest is there."
+        raise ManyErrors("Not all that the settings name is there", missing, fix=fix if named else None)
 
 
 def _looks(settings: FinetuneSettings, *, goes_on: bool) -> Iterator[tuple[KeyPath, Callable[[], object]]]:
@@ -131,9 +148,7 @@ def _origin_of_the_model_told(settings: FinetuneSettings, source: Source) -> Ite
 
 
 def _check_data(path: str) -> None:
-    if not Path(path).exists():
-        fix = "`grounding convert` makes such from annotations."
-        raise InputError("there is no such file or folder of data.", where=path, fix=fix)
+    check_there(path, "file or folder of data", "`grounding convert` makes such from annotations.")
 
 
 def _with_origin(error: InputError, key: KeyPath, source: Source) -> InputError:
@@ -141,8 +156,9 @@ def _with_origin(error: InputError, key: KeyPath, source: Source) -> InputError:
     place, setting = source.place(key), ".".join(map(str, key[:2]))
     if not place.line:
         return error
-    nothing = ", or data.val=null to evaluate on nothing" if setting == "data.val" else ""
-    origin = f"It is {setting} in {place}; name another with {setting}=PATH{nothing}."
+    origin = f"It is {setting} in {place}; name another with {setting}=PATH{OTHERWISE.get(setting, '')}."
+    if setting == "data.val" and is_kept(source):
+        origin += " Typing data.train alone leaves data.val as it is."
     return InputError(error.problem, where=error.where, fix=f"{error.fix} {origin}" if error.fix else origin)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.cli.choice import Choice
+from grounding.cli.there import check_there
 from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.models.json_files import read_json
@@ -113,6 +114,7 @@ def _adapter_folder(path: Path) -> Path:
     folder = adapter_folder(path)
     if folder is not None:
         return folder
+    check_there(path, "folder", "Name a run's folder or its adapter/.")
     full = (path / "config.json").is_file() or (path / "model" / "config.json").is_file()
     raise InputError(
         "there is no adapter_config.json, so this is no PEFT adapter.",

@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from grounding.cli.choice import Choice
+from grounding.cli.validation_kept import validation_kept
 from grounding.counted import counted
 from grounding.errors import GroundingError, InputError
-from grounding.settings import FinetuneSettings, read_architecture, read_settings
+from grounding.progress import waiting
+from grounding.settings import FinetuneSettings, read_architecture, read_with_places
 from grounding.training.dataset_folders import with_files
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Data(NamedTuple):
 @click.command(name="plan")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--card", metavar="SIZE", help="Memory of the GPU that it is to fit, such as 24GB.")
+@click.option("--card", metavar="SIZE", help="Memory of the GPU that it is to fit in GB: 24, or 24GB.")
 @click.option("--text-tokens", type=click.IntRange(3), metavar="N", help="Of the longest prompt with its label.")
 @click.option("--label-tokens", type=click.IntRange(1), metavar="N", help="Of the longest label with its end.")
 @click.option("--prompts", type=click.IntRange(1), metavar="N", help="About one image, at most.")
@@ -77,23 +79,29 @@ def command(
     Lengths, prompts about an image and steps are those of the data where these and the tokenizer are here. With --card,
     exit status 1 where it does not fit, and what to change.
     """
-    settings = with_files(read_settings(config, overrides))
+    read, places = read_with_places(config, overrides)
+    settings = with_files(read)
     size = None if card is None else card_bytes(card)
     for warning in _not_here(settings):
         click.echo(f"Warning: {warning}", err=True)
-    architecture, source = architecture_of(settings)
+    if note := validation_kept(settings, places):
+        click.echo(f"Note: {note}", err=True)
+    with waiting("loading PyTorch"):
+        architecture, source = architecture_of(settings)
 
-    from transformers.utils import logging
+        from transformers.utils import logging
 
-    from grounding.training.plan import USABLE, make_plan, savings
-    from grounding.training.plan_spread import of_each
+        from grounding.training.plan import USABLE, make_plan, savings
+        from grounding.training.plan_spread import of_each
 
-    logging.set_verbosity_error()
-    data = _data(settings, architecture, text_tokens, label_tokens, prompts)
+        logging.set_verbosity_error()
+    with waiting("measuring the data"):
+        data = _data(settings, architecture, text_tokens, label_tokens, prompts)
 
     def planned(settings: FinetuneSettings, compare: bool = False) -> Plan:
-        alone = make_plan(settings, architecture, data.lengths, compare=compare)
-        return of_each(alone, settings, architecture, processes, strategy)
+        with waiting("working out the memory"):
+            alone = make_plan(settings, architecture, data.lengths, compare=compare)
+            return of_each(alone, settings, architecture, processes, strategy)
 
     plan = planned(settings, compare=True)
     console = Console(width=WIDTH)
@@ -103,7 +111,7 @@ def command(
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if size is None:
         return
-    room = int(size * USABLE)
+    room, card = int(size * USABLE), f"{size / 2**30:g}GB"
     if plan.peak <= room:
         console.print(f"It fits {card}: {_gib(room - plan.peak)} GiB are left.", highlight=False)
         return
@@ -163,7 +171,8 @@ def card_bytes(size: str) -> int:
     """The memory of a card: 24, 24GB and 24GiB all mean 24 GiB, as cards are sold."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:GB|GiB|G)?\s*", size, re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
-        raise InputError(f"{size!r} is no size of a card; write for example 24GB.", where="--card")
+        problem = f"{size!r} is no size of a card; allowed is a number of GB above 0: 24 or 24GB."
+        raise InputError(problem, where="--card")
     return int(float(match[1]) * 2**30)
 
 
@@ -191,7 +200,7 @@ def _data(
         lengths = replace(lengths, prompts=of_one_image or max(of_images.values(), default=1))
     except GroundingError as error:
         known = "as given" if text and label else "assumed"
-        return Data(None, None, lengths, f"{known}, the data are not here ({str(error).splitlines()[0]})")
+        return Data(None, None, lengths, f"{known}, the data are not here ({_found(error)})")
     samples = [sample for one in sets for sample in one.samples]
     found, note = _lengths(settings, config, samples, given=bool(text and label))
     texts, labels = zip(*found, strict=True)
@@ -214,7 +223,7 @@ def _lengths(
         measured = _measured(settings, config, samples)
     except GroundingError as error:
         known = "as given" if given else f"estimated from {of_samples}"
-        why = f"the tokenizer is not here ({str(error).splitlines()[0]})"
+        why = f"the tokenizer is not here ({_found(error)})"
         return [_estimated(sample) for sample in samples], f"{known}, {why}"
     training = settings.training
     check_budgets(
@@ -224,6 +233,14 @@ def _lengths(
         pack_tokens=training.pack_tokens if training.pack else None,
     )
     return [(text, tokens.label) for tokens, text in measured], f"measured on {of_samples}"
+
+
+def _found(error: GroundingError) -> str:
+    """What is wrong and where, in a line, without what to do about it: a plan is made all the same."""
+    first = str(error)
+    if isinstance(error, InputError):
+        first = f"{error.where}: {error.problem}" if error.where else error.problem
+    return first.splitlines()[0].rstrip(".")
 
 
 def _estimated(sample: Sample) -> tuple[int, int]:

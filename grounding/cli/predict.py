@@ -21,10 +21,11 @@ from rich.markup import escape
 
 from grounding.cli.choice import Choice
 from grounding.cli.model_options import PATH, answer_tokens, check_model, load, model_options
+from grounding.cli.there import check_there
 from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.parse import Judged, judge
-from grounding.progress import Bars
+from grounding.progress import Bars, waiting
 from grounding.samples import Lang, Sample, open_image
 from grounding.text import NOT_FOUND, REASONS, Automaton, answer_automaton, fill_prompt, load_wordings, to_pixels
 
@@ -107,6 +108,7 @@ def _lines(path: Path | None) -> list[str]:
     """The phrases of a file; empty lines are none."""
     if path is None:
         return []
+    check_there(path, "file of phrases")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -140,8 +142,7 @@ def _pictures(image: Path) -> list[Path]:
     """The file itself, or the pictures in a folder by name; drawings of an earlier call are none."""
     if image.is_file():
         return [image]
-    if not image.is_dir():
-        raise InputError("there is no such image file or folder.", where=str(image))
+    check_there(image, "image file or folder")
     files = sorted(path for path in image.iterdir() if path.is_file())
     found = [path for path in files if path.suffix.lower() in PICTURES and not path.stem.endswith(DRAWN)]
     if not found:
@@ -202,7 +203,8 @@ def _answered(
     if not pictures:
         return
     sentences = NOT_FOUND if options["not_found"] is None else {**NOT_FOUND, "given": options["not_found"]}
-    loaded = load(options)
+    with waiting("loading the model"):
+        loaded = load(options)
     requests = [
         Request(
             partial(_open, path),

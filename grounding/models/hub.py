@@ -13,6 +13,7 @@ import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from grounding import pocket
+from grounding.closest import did_you_mean_path
 from grounding.errors import InputError
 
 TOKENIZER = "lmsys/vicuna-7b-v1.5"
@@ -23,6 +24,8 @@ POCKET = "pocket"
 """The embedded checkpoint's name, unless a checkpoint lies in a folder of that name here."""
 MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
 """What is fetched of a checkpoint: no Python, no .bin."""
+NOBODY = ("models", "datasets", "spaces")
+"""Pages of the hub itself, which no owner is called: what begins with one is a folder that is not here."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Besides errors of the file system, which the client's own mostly are: names it refuses, and all that HTTP has.
 _FAILURES: tuple[type[Exception], ...] = (OSError, HFValidationError, *HfHubHTTPError.__bases__)
@@ -31,7 +34,9 @@ _FAILURES: tuple[type[Exception], ...] = (OSError, HFValidationError, *HfHubHTTP
 def is_hub_name(path: str | Path) -> bool:
     """Whether this can only be meant as OWNER/NAME: nothing lies there, and no folder here is called OWNER."""
     name = str(path)
-    return _NAME.fullmatch(name) is not None and not Path(name).exists() and not Path(name).parent.is_dir()
+    if _NAME.fullmatch(name) is None or name.partition("/")[0] in NOBODY:
+        return False
+    return not Path(name).exists() and not Path(name).parent.is_dir()
 
 
 def checkpoint_folder(path: str | Path, revision: str | None = None) -> Path:
@@ -101,6 +106,6 @@ def _fetch(name: str, files: tuple[str, ...], revision: str | None) -> Path:
             f"there is no such {'folder' if model else 'path'} here, and fetching that name from the hub failed "
             f"({reason.rstrip('.')}).",
             where=name if revision is None else f"{name}, revision {revision}",
-            fix=f"Where there is a network, run the command again: it goes on where it stopped. Otherwise put these "
-            f"files into a folder and name that folder instead: {needed}.",
+            fix=f"{did_you_mean_path(name)} Where there is a network, run the command again: it goes on where it "
+            f"stopped. Otherwise put these files into a folder and name that folder instead: {needed}.".lstrip(),
         ) from error

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grounding.closest import did_you_mean_path
 from grounding.errors import InputError
-from grounding.models.hub import checkpoint_folder, is_hub_name
+from grounding.models.hub import POCKET, checkpoint_folder, is_hub_name
 
 CONFIG_FILE = "config.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -31,7 +32,8 @@ def check_presence(
     if adapter is not None:
         check_adapter_files(Path(adapter))
     if tokenizer is not None and not is_hub_name(tokenizer) and not Path(tokenizer).exists():
-        raise InputError("this tokenizer does not exist.", where=str(tokenizer), fix=NO_TOKENIZER)
+        fix = _with_closest(tokenizer, NO_TOKENIZER)
+        raise InputError("this tokenizer does not exist.", where=str(tokenizer), fix=fix)
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -42,7 +44,8 @@ def check_checkpoint(folder: Path) -> None:
     """
     fix = f"Name a folder that holds {CONFIG_FILE} and the weights."
     if not folder.is_dir():
-        raise InputError("this is no folder.", where=str(folder), fix=fix)
+        fix = f"{fix[:-1]}, or {POCKET}, the small model of this package."
+        raise InputError("this is no folder.", where=str(folder), fix=_with_closest(folder, fix, POCKET))
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(
             f"there is no {CONFIG_FILE} in this folder, so it is no checkpoint.", where=str(folder), fix=fix
@@ -55,6 +58,11 @@ def check_adapter_files(folder: Path) -> None:
     Raises:
         InputError: one of them is not.
     """
+    if not folder.exists():
+        fix = _with_closest(folder, "Name the folder that training wrote.")
+        raise InputError("there is no such adapter folder.", where=str(folder), fix=fix)
+    if not (folder / ADAPTER_FILES[0]).is_file() and (folder / "adapter" / ADAPTER_FILES[0]).is_file():
+        raise InputError("this is a run's folder.", where=str(folder), fix=f"Name the adapter in it: {folder}/adapter")
     for name in ADAPTER_FILES:
         if not (folder / name).is_file():
             raise InputError(
@@ -62,3 +70,8 @@ def check_adapter_files(folder: Path) -> None:
                 where=str(folder),
                 fix="Name the folder that training wrote; adapters in .bin files are not read.",
             )
+
+
+def _with_closest(path: str | Path, fix: str, *names: str) -> str:
+    """What to do, behind what may have been meant where the path itself is not there."""
+    return fix if Path(path).exists() else f"{did_you_mean_path(path, names)} {fix}".lstrip()

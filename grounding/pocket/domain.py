@@ -1,4 +1,4 @@
-"""Photographs of small parts on a workbench, with exact boxes, annotated as a shop would: new to pocket.
+"""Drawn pictures of small parts on a workbench, with exact boxes, annotated as a shop would: new to pocket.
 
 It stands for a user's own data, usual faults of annotations included (`plant_faults`), so that converting it has
 something to say. Knows nothing of prompts, grids or models.
@@ -39,12 +39,12 @@ TWINS = 0.12  # how often a part is of the kind of the one before it
 GAP_PX = 3  # between two boxes
 TRIES = 60
 SHADOW_PX, SHADOW = 3, 0.45  # how far a shadow falls, and what share of the light it takes
-FEWEST = 8  # photographs, of which five are faulty
+FEWEST = 8  # pictures, of which five are faulty
 ORIENTATION, TURNED = 0x0112, 6  # EXIF: stored lying, to be seen after a quarter turn clockwise
 
 
 def draw_scene(rng: random.Random, size_wh: tuple[int, int] = PHOTO_WH) -> Scene:
-    """One photograph: one to three parts that do not touch, each with its shadow, on some surface.
+    """One picture: one to three parts that do not touch, each with its shadow, on some surface.
 
     A part that finds no free place is left out of the picture and of the truth alike; the first is always there.
     """
@@ -63,7 +63,7 @@ def draw_scene(rng: random.Random, size_wh: tuple[int, int] = PHOTO_WH) -> Scene
 
 
 def draw_scenes(count: int, *, seed: int) -> list[Scene]:
-    """`count` photographs, each a function of (seed, its number) alone."""
+    """`count` pictures, each a function of (seed, its number) alone."""
     return [draw_scene(random.Random(f"parts/{seed}/{number}")) for number in range(count)]
 
 
@@ -105,7 +105,7 @@ def with_faults(scenes: Sequence[Scene]) -> list[Scene]:
 
 
 def spoil_files(images: Path) -> None:
-    """Of the photographs in a folder, by name: the first is gone, the fourth lies on its side as EXIF says, the fifth
+    """Of the pictures in a folder, by name: the first is gone, the fourth lies on its side as EXIF says, the fifth
     breaks off in the middle."""
     gone, _, _, turned, torn = sorted(images.iterdir())[:5]
     gone.unlink()
@@ -118,7 +118,7 @@ def spoil_files(images: Path) -> None:
 
 
 def write_photos(folder: Path, form: str, count: int, *, seed: int) -> None:
-    """Draws photographs and writes them as COCO ("coco") or Pascal VOC ("voc"), the usual faults among them.
+    """Draws pictures and writes them as COCO ("coco") or Pascal VOC ("voc"), the usual faults among them.
 
     Raises:
         RunError: the folder cannot be written; nothing is left under its name.
@@ -139,12 +139,12 @@ def write_photos(folder: Path, form: str, count: int, *, seed: int) -> None:
 @click.option("--photos", "count", type=click.IntRange(FEWEST), default=200, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def command(folder: Path, form: str, count: int, seed: int) -> None:
-    """Draw photographs of small parts into FOLDER, which must be new, annotated as COCO or Pascal VOC."""
+    """Draw pictures of small parts into FOLDER, which must be new, annotated as COCO or Pascal VOC."""
     if folder.exists():
         raise click.BadParameter(f"{folder} is there already; name a new folder.", param_hint="FOLDER")
     write_photos(folder, form, count, seed=seed)
     click.echo(
-        f"{folder}: {count} photographs of {len(CATEGORIES)} kinds of parts; some annotations are faulty on purpose"
+        f"{folder}: {count} pictures of {len(CATEGORIES)} kinds of parts; some annotations are faulty on purpose"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
+from grounding.closest import did_you_mean_path
 from grounding.errors import InputError
 
 KeyPath = tuple[str | int, ...]
@@ -59,6 +60,14 @@ class Source:
             key = key[:-1]
         return self.places.get(key, Place(self.file, 1))
 
+    def is_typed(self, key: KeyPath) -> bool:
+        """Whether a key, or something in its block, was written on the command line."""
+        return any(not place.line for at, place in self.places.items() if at[: len(key)] == key)
+
+    def is_in_file(self, key: KeyPath) -> bool:
+        """Whether a key stands in the file and nothing of it was written on the command line."""
+        return key in self.places and not self.is_typed(key)
+
 
 def dotted(key: KeyPath) -> str:
     """`("data", "train", 0, "path")` as `data.train.0.path`, the form that an override has."""
@@ -74,9 +83,11 @@ def load_yaml(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(
-            "there is no such file", where=str(path), fix="Shipped configurations lie in configs/."
-        ) from None
+        fix = f"{did_you_mean_path(path)} Shipped configurations lie in configs/.".lstrip()
+        raise InputError("there is no such file.", where=str(path), fix=fix) from None
+    except IsADirectoryError:
+        fix = "Name a YAML file in it."
+        raise InputError("is a folder; settings are read from a YAML file.", where=str(path), fix=fix) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read as UTF-8 text: {error}", where=str(path)) from error
     try:

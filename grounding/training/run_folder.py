@@ -21,6 +21,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from grounding.closest import did_you_mean_path
 from grounding.errors import InputError, ManyErrors, RunError
 from grounding.models.presence import check_adapter_files
 from grounding.samples import atomic_path, write_text_atomic
@@ -110,7 +111,8 @@ def adapter_to_start_from(start: str) -> Path:
         raise InputError(
             "there is no adapter_config.json here nor in adapter/.",
             where=f"tuning.start_from = {start}",
-            fix="Name a run, one of its checkpoints/checkpoint-STEP, or another PEFT folder.",
+            fix=f"{'' if Path(start).exists() else did_you_mean_path(start)} Name a run, one of its "
+            "checkpoints/checkpoint-STEP, or another PEFT folder.".lstrip(),
         )
     check_adapter_files(folder)
     return folder

@@ -88,9 +88,11 @@ def test_the_page_stands_alone_and_holds_both_runs(walked: tuple[Path, Result, R
         "general scenes",
         "after, without replay",
         "quick walk",
+        "for every 2 questions about the new parts, one about general scenes",
         "grounding finetune",
     ):
         assert words in page
+    assert "photograph" not in page.split('<section id="how">')[0], "all of it is drawn"
     assert page.count("<article") >= 10 and "data:image/webp;base64" in page
     for data in DATA:
         for name in HEADINGS:

@@ -17,12 +17,13 @@ from PIL import Image
 
 from grounding.cli.finetune import _base_options, make_evaluate
 from grounding.cli.main import group
+from grounding.cli.validation_kept import validation_kept
 from grounding.errors import RunError
 from grounding.inference.engine import Answer, Request
 from grounding.models.cogvlm import CogVLMProcessor
 from grounding.models.tokenizers import train_tokenizer
 from grounding.samples import Dataset, Manifest, read_dataset, write_manifest, write_samples
-from grounding.settings import read_settings, settings_yaml
+from grounding.settings import read_settings, read_with_places, settings_yaml
 from tests.training.conftest import ARCHITECTURE, scene_samples
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "configs" / "tiny_cpu.yaml"
@@ -106,15 +107,65 @@ def test_what_a_shipped_configuration_names_is_told_as_its_own(
     found = CliRunner().invoke(group, ["finetune", str(shipped), f"data.train={data / 'train.jsonl'}"])
     assert found.exit_code == 2
     assert f"It is data.val in {shipped}:{number}; name another with data.val=PATH, or data.val=null" in found.stderr
+    for folder in (
+        "cogvlm-grounding-generalist-hf: this is no folder",
+        "vicuna-7b-v1.5: this tokenizer does not exist",
+    ):
+        assert f"- models/{folder}" in found.stderr, "all at once, without a network"
 
     def refuse(*_: Any, **__: Any) -> str:
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    call = ["finetune", str(shipped), f"data.train={data}", "data.val=null", "model.tokenizer=null"]
+    named = tmp_path / "named.yaml"
+    named.write_text(shipped.read_text("utf-8").replace("path: models/", "path: THUDM/"), "utf-8")
+    call = ["finetune", str(named), f"data.train={data}", "data.val=null", "model.tokenizer=null"]
     found = CliRunner().invoke(group, call)
     assert found.exit_code == 2 and "fetching that name from the hub failed (no network)" in found.stderr
-    assert f"It is model.path in {shipped}:" in found.stderr
+    assert f"It is model.path in {named}:" in found.stderr
+
+
+KEPT = [
+    (["data.train=a.jsonl"], True),
+    (["data.train=[a.jsonl, b.jsonl]"], True),
+    (["data={train: a.jsonl, val: b.jsonl}"], False),
+    (["data={train: a.jsonl}"], False),
+    (["data.train=a.jsonl", "data.val=b.jsonl"], False),
+    (["data.train=a.jsonl", "data.val.path=b.jsonl"], False),
+    (["data.train=a.jsonl", "data.val=null"], False),
+    (["training.epochs=1"], False),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), KEPT)
+def test_validation_data_that_stay_the_files_are_told(tmp_path: Path, words: list[str], told: bool) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("output: x\nmodel: {path: m}\ndata:\n  train: t.jsonl\n  val: {path: v.jsonl}\n")
+    settings, source = read_with_places(config, words)
+    note = validation_kept(settings, source)
+    assert (note is not None) == told
+    if note:
+        assert f"that of {config}:5: evaluated on is v.jsonl. Name another with data.val=PATH" in note
+
+
+def test_it_is_told_before_a_run_and_a_plan_and_where_they_are_not_there(data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"output: {tmp_path / 'run'}\nmodel: {{architecture: {ARCHITECTURE}, tokenizer_size: 512, dtype: float32, "
+        f"device: cpu}}\ntuning: {{method: full}}\ndata:\n  train: none.jsonl\n  val: {data / 'train.jsonl'}\n"
+        "training: {effective_batch: 4, micro_batch: 4, max_steps: 1}\nevaluation: {samples: 0}\n"
+    )
+    told = f"data.val still that of {config}:6: evaluated on is {data / 'train.jsonl'}."
+    found = CliRunner().invoke(group, ["finetune", str(config), f"data.train={data / 'train.jsonl'}"])
+    assert found.exit_code == 0 and f"Note: data.train is the command line's, but {told}" in found.stdout
+    found = CliRunner().invoke(group, ["plan", str(config), f"data.train={data / 'train.jsonl'}"])
+    assert found.exit_code == 0 and told in found.stderr
+    assert "data.val" not in CliRunner().invoke(group, ["plan", str(config)]).stderr
+    config.write_text(config.read_text().replace(f"val: {data}", f"val: {tmp_path}").replace("/run\n", "/other\n"))
+    found = CliRunner().invoke(group, ["finetune", str(config), f"data.train={data / 'train.jsonl'}"])
+    assert found.exit_code == 2
+    assert f"It is data.val in {config}:6; name another with data.val=PATH" in found.stderr
+    assert "Typing data.train alone leaves data.val as it is." in found.stderr
 
 
 def test_print_settings_is_a_file_that_loads(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_without_data_lengths_are_assumed_or_given(tiny: Path) -> None:
     (tiny.parent / "train.jsonl").unlink()
     result = grounding("plan", tiny)
     assert "64 of text at most, of these 24 with a label" in result.stdout
-    assert "assumed, the data are not here" in result.stdout
+    missing = f"assumed, the data are not here ({tiny.parent}/train.jsonl: this file cannot be read: No such file"
+    assert missing in result.stdout and "Check the path" not in result.stdout
     result = grounding("plan", tiny, "--text-tokens", 30, "--label-tokens", 10)
     assert "30 of text at most, of these 10 with a label" in result.stdout
     assert "as given, the data are not here" in result.stdout
@@ -152,7 +153,8 @@ def test_what_several_processes_take_each(tiny: Path) -> None:
 
 
 def test_a_card_is_held_against_it(tiny: Path) -> None:
-    assert "It fits 24GB" in grounding("plan", tiny, "--card", "24GB").stdout
+    for size in ("24GB", "24", "24.0 gib"):
+        assert "It fits 24GB" in grounding("plan", tiny, "--card", size).stdout, size
     result = grounding("plan", tiny, "--card", "0.5GB", "training.gradient_checkpointing=false")
     assert result.exit_code == 1
     for part in (
@@ -164,7 +166,7 @@ def test_a_card_is_held_against_it(tiny: Path) -> None:
     ):
         assert part in result.stdout
     result = grounding("plan", tiny, "--card", "much")
-    assert result.exit_code == 2 and "no size of a card" in result.stderr
+    assert result.exit_code == 2 and "no size of a card; allowed is a number of GB above 0: 24 or 24GB" in result.stderr
 
 
 def test_cards_are_sold_in_gibibytes() -> None:

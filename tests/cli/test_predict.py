@@ -188,7 +188,7 @@ def test_the_picture_is_seen_upright(asked: dict[str, Any], tmp_path: Path) -> N
         (["photo.jpg", "x", "--prompt", "y"], "either a PHRASE or --prompt"),
         (["photo.jpg", ""], "phrase is empty"),
         (["photo.jpg", "--phrases", "empty.txt"], "no phrase in this file"),
-        (["photo.jpg", "--phrases", "nowhere.txt"], "cannot be read"),
+        (["photo.jpg", "--phrases", "nowhere.txt"], "there is no such file of phrases"),
         (["photo.jpg", "x", "--out", "a.png", "--no-draw"], "--out or --no-draw"),
         (["nothing", "x"], "no picture is in this folder"),
         (["nowhere.jpg", "x"], "no such image file or folder"),

@@ -51,10 +51,10 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
 def test_what_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert is_hub_name(NAME) and is_hub_name(Path(NAME))
-    for path in ("folder", "a/b/c", "./a/b", "../b", "/a/b", "~/b", "a/", "a b/c"):
+    for path in ("folder", "a/b/c", "./a/b", "../b", "/a/b", "~/b", "a/", "a b/c", "models/b", "datasets/b"):
         assert not is_hub_name(path), path
-    (tmp_path / "models").mkdir()
-    assert not is_hub_name("models/mine")  # a folder of that owner's name is here: a path that was mistyped
+    (tmp_path / "mine").mkdir()
+    assert not is_hub_name("mine/cogvlm")  # a folder of that owner's name is here: a path that was mistyped
     (tmp_path / NAME).mkdir(parents=True)
     assert not is_hub_name(NAME)
 

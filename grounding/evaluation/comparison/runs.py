@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from grounding.closest import did_you_mean_path
 from grounding.counted import counted
 from grounding.errors import InputError, ManyErrors
 from grounding.evaluation.predictions import Prediction
@@ -69,7 +70,9 @@ def read_report(folder: Path) -> dict[str, Any]:
         report: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
         return {**report, **{part: dict(report[part]) for part in ("data", "dialect", "metrics", "protocol")}}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        fix = "A report folder is what `grounding benchmark --out` leaves: report.json and samples.jsonl."
+        meant = "" if folder.exists() else did_you_mean_path(folder)
+        leaves = "A report folder is what `grounding benchmark --out` leaves: report.json and samples.jsonl."
+        fix = f"{meant} {leaves}".lstrip()
         why = "there is no report.json" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
         raise InputError(f"is no report folder ({why}).", where=str(folder), fix=fix) from error
 

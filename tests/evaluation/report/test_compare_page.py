@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.report.compare_cards import drawn, make_compare_cards, most_changed
-from grounding.evaluation.report.compare_page import render_comparison
+from grounding.evaluation.report.compare_page import part_tables, render_comparison
 from grounding.evaluation.report.strip import picture_strip
 from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, compared
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, random_set, sample
@@ -68,6 +69,27 @@ def test_three_runs_and_a_set_that_rode_along(tmp_path: Path) -> None:
     text = " ".join(found.text.split())
     assert "Accuracy at IoU 0.5, general" in text and "gained with b" in text
     assert len(found.having("th", colspan="3")) == 2 and "c: 33.3 %" in text
+
+
+def test_a_part_has_a_row_for_each_run_and_intervals_that_fold(tmp_path: Path) -> None:
+    three = compared(tmp_path, BEFORE, AFTER, BEFORE)
+    found = page(three, tmp_path)
+    tables = part_tables(three.table)
+    assert len(found.having("td", rowspan="3")) == sum(len(table["rows"]) for table in tables) > len(tables)
+    runs = found.having("td", **{"class": "run free muted"})
+    assert len(runs) == 3 * len(found.having("td", rowspan="3"))
+    assert len(found.having("input", type="checkbox")) == len(tables)
+    assert found.having("span", **{"class": "fine"})
+    assert "with 95 % intervals of the differences and p" in " ".join(found.text.split())
+
+
+def test_no_unit_wraps_away_from_its_number(tmp_path: Path) -> None:
+    three = compared(tmp_path, BEFORE, AFTER, BEFORE)
+    cards, thumbnails = make_compare_cards(three, [], tmp_path)
+    text = render_comparison([("things", three)], cards, thumbnails, title="Three runs", gallery="None.")
+    tiles = text.split('<div class="tiles">')[1].split("<section")[0]
+    assert tiles.count('<span class="p">') >= tiles.count(" %") > 2
+    assert not re.search(r"[0-9] %(?!</span>|:)", tiles)
 
 
 def test_texts_of_users_and_models_stay_texts(tmp_path: Path) -> None:
