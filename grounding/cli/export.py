@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 
-from data_tools.inspection.opening import open_splits
+from data_tools.inspection.opening import check_root, open_splits, split_files
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.splits import SPLITS
@@ -39,6 +39,7 @@ YOLO, YOLO_RESULTS = "yolo", "yolo-results"
 ANSWERS = (RESULTS, YOLO_RESULTS)
 FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
 UNSAID = 5  # classes, and images of each, that are named where they become absent
+SUFFIXES = (".json", ".jsonl", ".parquet")
 SURE = 1.0  # the score of a box that comes without one
 
 
@@ -90,6 +91,8 @@ def command(
     out, with the image and class ids of coco-instances and yolo. Class ids are those of the whole dataset: of train,
     val and test together, where they lie beside each other.
     """
+    split_files(dataset)
+    check_root(images)
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
     if to in ANSWERS:
@@ -214,6 +217,9 @@ def _check(
         raise InputError(problem, where=str(dataset), fix="Name one of them.")
     if splits and out.exists() and not out.is_dir():
         raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
+    if splits and to not in FOLDERS and out.suffix in SUFFIXES and not out.exists():
+        problem = f"reads like a file; {dataset} has {', '.join(splits)}, and goes into a folder with a file for each"
+        raise InputError(problem, where=f"--out {out}", fix="Name a folder, or export one of them.")
     if splits and (out / MANIFEST).exists():
         raise InputError("holds a dataset, whose files would be replaced", where=f"--out {out}", fix="Name another.")
     if to in FOLDERS and out.exists() and not (out.is_dir() and not any(out.iterdir())):
