@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import numpy as np
@@ -41,6 +41,9 @@ FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
 UNSAID = 5  # classes, and images of each, that are named where they become absent
 SUFFIXES = (".json", ".jsonl", ".parquet")
 SURE = 1.0  # the score of a box that comes without one
+
+
+Name = TypeVar("Name", str, Path)
 
 
 class Form(NamedTuple):
@@ -147,7 +150,7 @@ def _classes_beside(dataset: Path, form: Form) -> frozenset[str]:
 
 def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
     """A file for each split, with the classes of all of them and `classes`."""
-    chosen = {out: _sayable(split.samples, _COCO) for out, split in splits.items()}
+    chosen = _sayable(splits, _COCO)
     every = classes.union(*(coco.classes_of(samples) for samples in chosen.values()))
     for out, samples in chosen.items():
         coco.write_instances(out, samples, every)
@@ -163,7 +166,7 @@ def _export_yolo(
         splits = dict(zip(SPLITS[:1], splits.values(), strict=True))
     if unknown := sorted(splits.keys() - set(SPLITS)):
         raise InputError(f"YOLO knows {', '.join(SPLITS)}; found {', '.join(unknown)}", where="--to yolo")
-    chosen = {name: _sayable(split.samples, _YOLO) for name, split in splits.items()}
+    chosen = _sayable(splits, _YOLO)
     every = classes.union(*(yolo.classes_of(samples) for samples in chosen.values()))
     image_root = next(iter(splits.values())).image_root
     pictures = yolo.Pictures(image_root, follow_links) if embed_images else None
@@ -257,7 +260,7 @@ def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
 def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool, form: Form) -> None:
     predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
     places, _ = form.sayable(dataset.samples)
-    samples = _sayable(dataset.samples, form)
+    samples = _sayable({path: dataset}, form)[path]
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
     classes = _classes_beside(dataset.path, form)
@@ -272,12 +275,17 @@ def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, a
         click.echo(f"score {SURE}: {come} without one{unfit}")
 
 
-def _sayable(samples: Sequence[Sample], form: Form) -> Sequence[Sample]:
-    """The samples that a form can say; what is left out is told."""
-    places, others = form.sayable(samples)
-    for what, count in others.items():
+def _sayable(splits: Mapping[Name, Dataset], form: Form) -> dict[Name, Sequence[Sample]]:
+    """The samples of each split that a form can say; what is left out is told, of all splits together."""
+    chosen: dict[Name, Sequence[Sample]] = {}
+    left: Counter[str] = Counter()
+    for name, split in splits.items():
+        places, others = form.sayable(split.samples)
+        chosen[name] = pick(split.samples, places)
+        left.update(others)
+    for what, count in sorted(left.items()):
         click.echo(f"left out: {counted(count, 'sample')} of {what}, which {form.word} has no word for")
-    return pick(samples, places)
+    return chosen
 
 
 def _without_boxes(answers: Answers) -> Mapping[str, int]:
