@@ -13,7 +13,7 @@ from itertools import combinations
 from data_tools.inspection.leaks import Files, across, in_several_splits, one_of_each_split, same_bytes, torn_groups
 from data_tools.inspection.likeness import Alike
 from data_tools.inspection.pictures import FAULTS, Look
-from data_tools.inspection.remarks import Remark, remark
+from data_tools.inspection.remarks import EXAMPLES, Remark, remark
 
 
 def fault_findings(looks: Sequence[Look]) -> Iterator[Remark]:
@@ -21,7 +21,7 @@ def fault_findings(looks: Sequence[Look]) -> Iterator[Remark]:
     for fault in FAULTS:
         words = [look.words for look in looks if look.fault == fault]
         if words:
-            yield remark(f"image_{fault}", "fault", words)
+            yield Remark(f"image_{fault}", "fault", len(words), tuple(dict.fromkeys(words))[:EXAMPLES])
 
 
 def leak_findings(files: Files, splits: Sequence[str], group: re.Pattern[str] | None) -> Iterator[Remark]:

@@ -12,7 +12,7 @@ from typing import Any
 from data_tools.inspection.findings import data_findings
 from data_tools.inspection.gallery import Card, make_cards
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import Files, across, copies, files_of, group_pattern
+from data_tools.inspection.leaks import Files, across, check_groups, copies, files_of, group_pattern
 from data_tools.inspection.likeness import Alike, alike
 from data_tools.inspection.measures import measure
 from data_tools.inspection.opening import Opened, open_splits
@@ -87,6 +87,7 @@ def inspect(
     opened = open_splits(path, images)
     group = group_pattern(group_by or opened.group_by)
     table = make_table(opened.splits, counting("reading samples", _samples(opened), progress))
+    check_groups(group if group_by else None, table.pictures)
     numbers = measure(table)
     advance = counting("reading images", len(table.pictures), progress)
     looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []

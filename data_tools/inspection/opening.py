@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_tools.readers import recognised
 from data_tools.splits import SPLITS
 from data_tools.writers.findings import FINDINGS
 from data_tools.writers.folder import MADE_BY, MANIFEST
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Dataset, Manifest, open_dataset, read_manifest
+from grounding.samples.conversations import is_cogvlm_folder
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
         InputError: there is no dataset, its manifest cannot be read, or, unless `tolerant`, a line of it.
     """
     files = split_files(path)
+    check_root(images)
     beside = (path if path.is_dir() else path.parent) / MANIFEST
     manifest = read_manifest(beside) if beside.is_file() else None
     splits: dict[str, Dataset] = {}
@@ -92,15 +95,36 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
     return Opened(path, splits, empty, faults, manifest)
 
 
+def check_root(images: Path | None) -> None:
+    """Raises InputError for an image root that was named and is not there."""
+    if images is not None and not images.is_dir():
+        raise InputError("no such folder", where=f"--images {images}")
+
+
 def split_files(path: Path) -> dict[str, Path]:
     """Split -> its file: train, val and test where they are there, else every JSONL file, else the folder itself.
 
-    Raises InputError where there is nothing at all.
+    Raises InputError where there is no dataset at all.
     """
     if not path.exists():
         raise InputError("there is no such file or folder.", where=str(path), fix="Name what `grounding convert` made.")
+    if path.name in (MANIFEST, FINDINGS):
+        raise InputError("stands beside a dataset and holds no sample.", where=str(path), fix="Name its folder.")
     if not path.is_dir():
         return {path.stem: path}
     usual = {name: path / f"{name}.jsonl" for name in SPLITS if (path / f"{name}.jsonl").is_file()}
     other = {file.stem: file for file in sorted(path.glob("*.jsonl")) if file.name != FINDINGS}
+    if not usual and not other:
+        _check_folder(path)
     return usual or other or {path.name: path}
+
+
+def _check_folder(path: Path) -> None:
+    """Raises InputError for a folder of annotations that are no samples yet, and for one of neither."""
+    how = recognised(path)
+    if how and not how.startswith("conversations: "):
+        fix = f"Convert them first: grounding convert {path} --out DIR"
+        raise InputError(f"holds annotations ({how}), and no dataset yet.", where=str(path), fix=fix)
+    if not is_cogvlm_folder(path):
+        fix = "Name the file or folder of a dataset, as `grounding convert` makes it."
+        raise InputError("holds no .jsonl file of a dataset.", where=str(path), fix=fix)

@@ -63,7 +63,8 @@ def look_at(picture: Picture, *, follow_links: bool = False) -> Look:
     try:
         path = resolve_image(picture.image_root, picture.name, follow_links, where=picture.name)
     except InputError as error:
-        return Look("missing", str(error))
+        no_root = f"{picture.image_root}: no such folder (--images)"  # the same of all images, and told once
+        return Look("missing", str(error) if picture.image_root.is_dir() else no_root)
     try:
         size = image_size(path, sample.upright)
         grey = small_grey(path, SIDE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_tools.inspection.findings import empty_splits
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import files_of, group_pattern
+from data_tools.inspection.leaks import check_groups, files_of, group_pattern
 from data_tools.inspection.likeness import alike
 from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
@@ -63,6 +63,7 @@ def validate(
             judge.look(split, sample)
             advance(1)
     table = make_table(opened.splits, counting("reading samples", total, progress))
+    check_groups(group if group_by else None, table.pictures)
     advance = counting("reading images", len(table.pictures), progress)
     looks = look_at_all(table.pictures, follow_links=follow_links, advance=advance) if check_images else []
     progress("comparing images", 0, None)

@@ -25,6 +25,7 @@ from grounding.samples import TASKS, Style
 BOXES_IN_ANSWERS = "boxes in answers"  # as `inspect` calls them
 SHOWN = 3  # examples of samples, and of findings of one reason
 CLASSES_SHOWN = 12
+MANY_MISSING = 0.1  # of the images listed, from which the folder, not a file, is likely to be wrong
 
 
 def tell(console: Console, conversion: line.Conversion, options: line.Options, out: Path) -> None:
@@ -49,6 +50,8 @@ def tell(console: Console, conversion: line.Conversion, options: line.Options, o
         console.print(
             f"  {escape(sample.id)}\n    {escape(sample.prompt)}\n    [green]{escape(sample.label)}[/]", highlight=False
         )
+    if options.style in get_args(Style):
+        console.print(f"To look at it before training: grounding inspect {escape(str(out))}", highlight=False)
 
 
 def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -131,6 +134,10 @@ def _class_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 def _warnings(conversion: line.Conversion, options: line.Options) -> Iterator[str]:
     """What a user would rather know before training than after."""
     yield from conversion.remarks
+    missing, listed = conversion.tally.counts.get("missing_image", 0), conversion.images_listed
+    if missing >= MANY_MISSING * max(listed, 1):
+        not_there = f"{missing:,} of {counted(listed, 'image')} {'is' if missing == 1 else 'are'} not there"
+        yield f"{not_there}: does --images name the folder that file names start from?"
     if options.tiles:
         yield "an annotation may lie in several tiles: what follows from the cut is counted in each of them."
     shaped = options.caps != Caps() or options.tasks != line.Options().tasks

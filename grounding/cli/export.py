@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import numpy as np
 
-from data_tools.inspection.opening import open_splits
+from data_tools.inspection.opening import check_root, open_splits, split_files
 from data_tools.reasons import REASONS
 from data_tools.records import Finding, Tally
 from data_tools.splits import SPLITS
@@ -39,7 +39,11 @@ YOLO, YOLO_RESULTS = "yolo", "yolo-results"
 ANSWERS = (RESULTS, YOLO_RESULTS)
 FOLDERS = (YOLO, YOLO_RESULTS)  # what is a folder, of one split too
 UNSAID = 5  # classes, and images of each, that are named where they become absent
+SUFFIXES = (".json", ".jsonl", ".parquet")
 SURE = 1.0  # the score of a box that comes without one
+
+
+Name = TypeVar("Name", str, Path)
 
 
 class Form(NamedTuple):
@@ -90,6 +94,8 @@ def command(
     out, with the image and class ids of coco-instances and yolo. Class ids are those of the whole dataset: of train,
     val and test together, where they lie beside each other.
     """
+    split_files(dataset)
+    check_root(images)
     splits = sorted(file.name for file in dataset.glob("*.jsonl")) if dataset.is_dir() else []
     _check(dataset, splits, to, out, predictions, embed_images)
     if to in ANSWERS:
@@ -144,7 +150,7 @@ def _classes_beside(dataset: Path, form: Form) -> frozenset[str]:
 
 def _export_instances(splits: Mapping[Path, Dataset], classes: frozenset[str]) -> None:
     """A file for each split, with the classes of all of them and `classes`."""
-    chosen = {out: _sayable(split.samples, _COCO) for out, split in splits.items()}
+    chosen = _sayable(splits, _COCO)
     every = classes.union(*(coco.classes_of(samples) for samples in chosen.values()))
     for out, samples in chosen.items():
         coco.write_instances(out, samples, every)
@@ -160,7 +166,7 @@ def _export_yolo(
         splits = dict(zip(SPLITS[:1], splits.values(), strict=True))
     if unknown := sorted(splits.keys() - set(SPLITS)):
         raise InputError(f"YOLO knows {', '.join(SPLITS)}; found {', '.join(unknown)}", where="--to yolo")
-    chosen = {name: _sayable(split.samples, _YOLO) for name, split in splits.items()}
+    chosen = _sayable(splits, _YOLO)
     every = classes.union(*(yolo.classes_of(samples) for samples in chosen.values()))
     image_root = next(iter(splits.values())).image_root
     pictures = yolo.Pictures(image_root, follow_links) if embed_images else None
@@ -214,6 +220,9 @@ def _check(
         raise InputError(problem, where=str(dataset), fix="Name one of them.")
     if splits and out.exists() and not out.is_dir():
         raise InputError("is a file; a folder with a file for each split is written", where=f"--out {out}")
+    if splits and to not in FOLDERS and out.suffix in SUFFIXES and not out.exists():
+        problem = f"reads like a file; {dataset} has {', '.join(splits)}, and goes into a folder with a file for each"
+        raise InputError(problem, where=f"--out {out}", fix="Name a folder, or export one of them.")
     if splits and (out / MANIFEST).exists():
         raise InputError("holds a dataset, whose files would be replaced", where=f"--out {out}", fix="Name another.")
     if to in FOLDERS and out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -251,7 +260,7 @@ def _some(samples: Iterator[Sample], dataset: Dataset) -> Iterator[Sample]:
 def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, allow_missing: bool, form: Form) -> None:
     predictions = open_aligned(path, dataset.samples, allow_missing=allow_missing)
     places, _ = form.sayable(dataset.samples)
-    samples = _sayable(dataset.samples, form)
+    samples = _sayable({path: dataset}, form)[path]
     sizes = np.array([(sample.width, sample.height) for sample in samples], dtype=np.float64)
     answers = judge_all(pick(predictions, places), sizes, dataset.not_found or None, dialect)
     classes = _classes_beside(dataset.path, form)
@@ -266,12 +275,17 @@ def _export_results(dataset: Dataset, path: Path, out: Path, dialect: Dialect, a
         click.echo(f"score {SURE}: {come} without one{unfit}")
 
 
-def _sayable(samples: Sequence[Sample], form: Form) -> Sequence[Sample]:
-    """The samples that a form can say; what is left out is told."""
-    places, others = form.sayable(samples)
-    for what, count in others.items():
+def _sayable(splits: Mapping[Name, Dataset], form: Form) -> dict[Name, Sequence[Sample]]:
+    """The samples of each split that a form can say; what is left out is told, of all splits together."""
+    chosen: dict[Name, Sequence[Sample]] = {}
+    left: Counter[str] = Counter()
+    for name, split in splits.items():
+        places, others = form.sayable(split.samples)
+        chosen[name] = pick(split.samples, places)
+        left.update(others)
+    for what, count in sorted(left.items()):
         click.echo(f"left out: {counted(count, 'sample')} of {what}, which {form.word} has no word for")
-    return pick(samples, places)
+    return chosen
 
 
 def _without_boxes(answers: Answers) -> Mapping[str, int]:

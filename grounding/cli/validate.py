@@ -21,6 +21,7 @@ from grounding.cli.bars import bars
 from grounding.cli.choice import Choice
 from grounding.cli.inspect import told_amounts, told_findings
 from grounding.cli.tables import output
+from grounding.errors import InputError
 from grounding.page.words import Words, say
 from grounding.samples import LANGUAGES
 
@@ -62,6 +63,8 @@ def command(
     from data_tools.validation.judging import estimate
     from data_tools.validation.validate import validate
 
+    if tokenizer is not None and model is None:
+        raise InputError("it measures labels for a model, and none is named", where="--tokenizer", fix="Add --model.")
     split_files(dataset)  # one that is not there is told before a model is looked for
     places = None if model is None else _places(model, tokenizer)
     with bars(quiet=as_json) as progress:

@@ -52,6 +52,7 @@ def test_it_prints_what_it_did(source: Path, tmp_path: Path) -> None:
     assert "[red]dog" in result.output  # names are not taken for markup
     assert "absence: exhaustive" in result.output
     assert "[[" in result.output.split("Examples")[1]
+    assert f"grounding inspect {tmp_path / 'out'}" in result.output.replace("\n", "")
 
 
 def test_a_dataset_is_overwritten_only_where_that_is_asked_for(source: Path, tmp_path: Path) -> None:
@@ -165,13 +166,25 @@ def test_a_style_for_other_programs_is_said_to_be_one(source: Path, tmp_path: Pa
     result = call(source, "--format", "coco", "--out", tmp_path / "out", "--style", style)
     assert result.exit_code == 0, result.output
     note = f"finetune and benchmark read pairs and conversations; {style} is for other programs."
-    assert (note in " ".join(result.output.split())) == (style in ("swift", "llama-factory"))
+    for_others = style in ("swift", "llama-factory")
+    assert (note in " ".join(result.output.split())) == for_others == ("look at it before" not in result.output)
 
 
 def test_places_are_said_to_be_in_a_file(tmp_path: Path) -> None:
     source = coco_file(tmp_path, [coco_image(1)], [coco_box(1, 1, [1, 1, 99, 9])], draw=True)
     result = call(f"train={source}", "--format", "coco", "--out", tmp_path / "out")
     assert f"All places: {tmp_path / 'out' / 'findings.json'}" in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [(0, None), (1, None), (2, "2 of 12 images are not there: does --images")]
+)
+def test_many_images_that_are_not_there_are_noted(source: Path, tmp_path: Path, missing: int, told: str | None) -> None:
+    for number in range(missing):
+        (source.parent / f"{number}.png").unlink()
+    result = call(source, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert ("are not there" in result.output) == (told is not None) and (told or "") in result.output
 
 
 def test_labels_over_the_budget_and_negatives_that_are_named_are_noted(tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def test_a_folder_goes_to_yolo_and_comes_back(tmp_path: Path) -> None:
     result = run(tmp_path / "data", "--to", "yolo", "--out", tmp_path / "yolo", "--embed-images")
     assert result.exit_code == 0, result.output
     assert "has no row in an image" in result.output
+    presence = sum(sample.task == "presence" for some in made.samples.values() for sample in some)
+    assert result.output.count("left out:") == 1 and f"{presence} samples of presence" in result.output
     (read,) = open_auto(tmp_path / "yolo", None, {})
     assert not read.tally.counts
     again = convert([(None, tmp_path / "yolo")], tmp_path / "again", Options(format="yolo", negatives=9.0))

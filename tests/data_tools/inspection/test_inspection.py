@@ -184,7 +184,10 @@ def test_images_are_looked_at(tmp_path: Path) -> None:
 def test_another_image_root(tmp_path: Path) -> None:
     path = dataset(tmp_path, train=sound("a", 3))
     (tmp_path / "images").rename(tmp_path / "moved")
-    assert inspect(path).report["images"]["faults"]["missing"] == 3
+    report = inspect(path).report
+    assert report["images"]["faults"]["missing"] == 3
+    (missing,) = [finding for finding in report["findings"] if finding["name"] == "image_missing"]
+    assert missing["n"] == 3 and missing["examples"] == [f"{path}/../images: no such folder (--images)"]
     assert inspect(path, tmp_path / "moved").report["images"]["faults"]["missing"] == 0
 
 
