@@ -145,6 +145,10 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ManyErrors) as caught:
         read_settings(write(tmp_path, "training: {epochs: 2}\n"))
     assert [problem.split(": ")[1].split(" ")[0] for problem in caught.value.problems] == ["output", "data", "model"]
+    for typed in ("output=...", "data.train=..."):
+        assert f"missing; set it in the file, or type {typed}" in str(caught.value)
+    with pytest.raises(ManyErrors, match=r"data.val.path is missing; set it in the file, or type data.val.path=\.\.\."):
+        read_settings(write(tmp_path, "output: x\nmodel: {path: x}\ndata: {train: x, val: {images: y}}\n"))
 
 
 @pytest.mark.parametrize(

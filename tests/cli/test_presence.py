@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from grounding.cli.there import LINE
 from grounding.samples import write_samples
 from tests.evaluation.making import sample
 
@@ -22,7 +23,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "models" / "llama").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "adapter").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "adapter" / "adapter_config.json").write_text("{}")
-    (tmp_path / "run" / "report").mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "predictions.jsonl").touch()
+    (tmp_path / "coco.json").write_text('{\n "images": []}')
+    (tmp_path / "long.json").write_text(json.dumps({"images": [], "info": "x" * LINE}))
+    write_samples(tmp_path / "lines.json", [sample(0, [])])
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "models/none"}))
     return tmp_path
@@ -37,6 +42,11 @@ CALLS = {
     "benchmark --data tets.jsonl --model pocket --out x": "no such file or folder of data. Did you mean 'test.jsonl'?",
     "benchmark --data test.jsonl --predictions tests.jsonl --out x": "predictions file. Did you mean 'test.jsonl'?",
     "benchmark --data test.jsonl --also g=tests.jsonl --model pocket --out x": "Did you mean 'test.jsonl'?",
+    "benchmark --data test.jsonl --predictions runs --out x": "runs: is a folder. Name a JSONL file of answers.",
+    "benchmark --data test.jsonl --predictions run --out x": "Name the answers in it: run/predictions.jsonl",
+    "benchmark --data coco.json --model pocket --out x": "Make one of it: grounding convert coco.json --out DIR",
+    "finetune run.yaml data.train=long.json": "- long.json: is one JSON document, such as annotations are;",
+    "finetune run.yaml data.train=lines.json": "settings name can be used (1 problem)\n  - models/none: this is no",
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --adapter adaptr": "adaptr: there is no such adapter folder. Did you mean 'adapter'?",
     "predict photo.png cell --model models": "models: there is no config.json",
