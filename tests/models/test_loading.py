@@ -227,7 +227,7 @@ def test_impossible_architectures(
         ({"quantization": "nf8"}, "allowed: nf4, int8"),
         ({"attention": "flash"}, "allowed: eager, sdpa, flash_attention_2"),
         ({"tokenizer": "nowhere"}, "nowhere: this tokenizer does not exist"),
-        ({"adapter": "nowhere"}, "no PEFT adapter folder"),
+        ({"adapter": "nowhere"}, "no such adapter folder"),
     ],
 )
 def test_wrong_calls(checkpoint: Path, settings: dict[str, str], message: str) -> None:
