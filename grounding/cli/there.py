@@ -46,6 +46,16 @@ def check_data_there(path: str | Path) -> None:
         )
 
 
+def check_out(out: Path) -> None:
+    """Sees that a folder can be made there, or is there.
+
+    Raises:
+        InputError: a file is.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file; a folder is written.", where=f"--out {out}", fix="Name a new folder.")
+
+
 def check_answers_there(path: Path | None) -> None:
     """Sees that a predictions file is there; a report folder holds one, and is none.
 

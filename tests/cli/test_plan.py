@@ -193,6 +193,8 @@ def test_the_doctor_on_a_machine_without_a_gpu(tiny: Path, monkeypatch: pytest.M
         assert part in result.stdout, part
     tiny.write_text(tiny.read_text().replace("tokenizer_size: 320", "tokenizer_size: 320\n  device: cpu"))
     assert "fits the CPU's memory" in grounding("doctor", "--configs", tiny.parent).stdout
+    alone = grounding("doctor", "--configs", tiny).stdout
+    assert f"{tiny}: needs" in alone and "wrong.yaml" not in alone
     assert "there are none in" in grounding("doctor", "--configs", tiny.parent / "nowhere").stdout
 
 

@@ -50,6 +50,8 @@ CALLS = {
     "benchmark --data coco.json --model pocket --out x": "Make one of it: grounding convert coco.json --out DIR",
     "finetune run.yaml data.train=long.json": "- long.json: is one JSON document, such as annotations are;",
     "finetune run.yaml data.train=lines.json": "settings name can be used (1 problem)\n  - models/none: this is no",
+    "benchmark --data test.jsonl --model pocket --out run.yaml": "--out run.yaml: is a file; a folder is written.",
+    "compare runs run --out run.yaml": "--out run.yaml: is a file; a folder is written.",
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --adapter adaptr": "adaptr: there is no such adapter folder. Did you mean 'adapter'?",
     "predict photo.png cell --model models": "models: there is no config.json",
