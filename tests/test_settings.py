@@ -147,7 +147,7 @@ def test_a_source_alone_is_a_list_of_it(tmp_path: Path) -> None:
     found = [read_settings(path, [f"data.train={one}"]).data.train for one in said]
     assert found == [found[0]] * len(said) and found[0][0].path == "a.jsonl"
     assert read_settings(path, ["data.train={path: a.jsonl, images: b}"]).data.train[0].images == "b"
-    with pytest.raises(ManyErrors, match="data.train.0.image is no setting; did you mean 'images'"):
+    with pytest.raises(ManyErrors, match=r"data\.train\.0\.image is no setting; did you mean 'images'"):
         read_settings(path, ["data.train={path: a.jsonl, image: b}"])
 
 
