@@ -50,11 +50,19 @@ def _closest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def _closest_file(name: str, files: Iterable[str]) -> str | None:
-    """The same of names of files; that both end in .jsonl does not make them alike."""
-    suffix, others = Path(name).suffix.casefold(), list(files)
-    stems = {Path(other).stem: other for other in others if Path(other).suffix.casefold() == suffix}
-    stem = _closest(Path(name).stem, stems)
-    return _closest(name, sorted(set(others) - set(stems.values()))) if stem is None else stems[stem]
+    """The same of names of files, by what stands before the suffix: that both end in .jsonl does not make them alike.
+
+    Of those with the same suffix, where one is like it; else of the others.
+    """
+    stem, suffix = Path(name).stem, Path(name).suffix.casefold()
+    same: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for file in files:
+        (same if Path(file).suffix.casefold() == suffix else others)[Path(file).stem] = file
+    for stems in (same, others):
+        if (closest := _closest(stem, stems)) is not None:
+            return stems[closest]
+    return None
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -45,6 +45,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("data/mine/train.jsonl.tmp", "data/mine/train.jsonl"),
         ("pockett", "pocket"),
         ("pocket.text", "pocket.txt"),
+        ("data/mine/train", "data/mine/train.jsonl"),
     ],
 )
 def test_the_closest_path_is_offered(folders: Path, path: str, meant: str) -> None:
@@ -54,7 +55,16 @@ def test_the_closest_path_is_offered(folders: Path, path: str, meant: str) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["images", "data/mine/labels", "data/mine/none.jsonl", "other/train.jsonl", "pocket.txt/x", ""]
+    "path",
+    [
+        "images",
+        "data/mine/labels",
+        "data/mine/none.jsonl",
+        "data/mine/none.json",
+        "other/train.jsonl",
+        "pocket.txt/x",
+        "",
+    ],
 )
 def test_no_path_is_offered_for_what_is_like_none(folders: Path, path: str) -> None:
     assert did_you_mean_path(path, ["pocket"]) == ""

@@ -141,10 +141,24 @@ def test_every_kind_of_mistake_has_words_of_its_own() -> None:
                     assert not re.search("valid|input|instance|Settings|after", said.allowed), (place, value, said)
 
 
+def test_a_source_alone_is_a_list_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "output: x\nmodel: {path: x}\n")
+    said = ("a.jsonl", "[a.jsonl]", "{path: a.jsonl}", "[{path: a.jsonl}]")
+    found = [read_settings(path, [f"data.train={one}"]).data.train for one in said]
+    assert found == [found[0]] * len(said) and found[0][0].path == "a.jsonl"
+    assert read_settings(path, ["data.train={path: a.jsonl, images: b}"]).data.train[0].images == "b"
+    with pytest.raises(ManyErrors, match=r"data\.train\.0\.image is no setting; did you mean 'images'"):
+        read_settings(path, ["data.train={path: a.jsonl, image: b}"])
+
+
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ManyErrors) as caught:
         read_settings(write(tmp_path, "training: {epochs: 2}\n"))
     assert [problem.split(": ")[1].split(" ")[0] for problem in caught.value.problems] == ["output", "data", "model"]
+    for typed in ("output=...", "data.train=..."):
+        assert f"missing; set it in the file, or type {typed}" in str(caught.value)
+    with pytest.raises(ManyErrors, match=r"data.val.path is missing; set it in the file, or type data.val.path=\.\.\."):
+        read_settings(write(tmp_path, "output: x\nmodel: {path: x}\ndata: {train: x, val: {images: y}}\n"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grounding.cli.model_options import ARITHMETIC, answer_tokens, load
-from grounding.cli.there import check_there
+from grounding.cli.there import check_answers_there, check_data_there
 from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO
@@ -101,9 +101,9 @@ def _asked(
     predictions: Path | None,
     base: Path | None,
 ) -> Asked:
-    check_there(data, "file or folder of data", "`grounding convert` makes such from annotations.")
+    check_data_there(data)
     for file in (predictions, base):
-        check_there(file, "predictions file")
+        check_answers_there(file)
     # A model's answers take far longer than their samples take memory; those of a file are read as they are needed.
     whole = (open_dataset if options["model"] is None else read_dataset)(_file_of(data), images)
     limit = options["limit"]

@@ -29,6 +29,7 @@ from grounding.cli.gates import enforce, gates_of, report_gates
 from grounding.cli.model_options import LOADING, PATH, check_model, model_options
 from grounding.cli.riders import rider
 from grounding.cli.tables import output
+from grounding.cli.there import check_out
 from grounding.errors import InputError
 from grounding.evaluation.comparison.runs import ALSO, Run, check_same, read_run, read_runs
 from grounding.evaluation.evaluate import evaluate
@@ -83,6 +84,7 @@ def command(data: Path, out: Path, **options: Any) -> None:
     --baseline, --out/compare holds the comparison; gates that are missed end in exit status 1, when all is written.
     """
     _check(options)
+    check_out(out)
     with _collector(at_rest=options["model"] is None):
         judged = _measured_and_judged(data, out, options)
     if judged is not None:

@@ -20,6 +20,7 @@ from rich.table import Table
 from grounding.cli.gates import comparison_gates, enforce, gates_of
 from grounding.cli.model_options import PATH
 from grounding.cli.tables import output, print_whole
+from grounding.cli.there import check_out
 from grounding.counted import counted
 from grounding.errors import InputError
 from grounding.evaluation.comparison.measures import COMPARED
@@ -53,6 +54,7 @@ def command(runs: Sequence[str], out: Path, **options: Any) -> None:
     """
     if len(runs) < 2:
         raise InputError("two report folders or more are needed.", where="grounding compare")
+    check_out(out)
     read = read_runs([_named(run) for run in runs])
     gates = gates_of(options, list(read[0].report.get("also", {})))
     # The drawing libraries take a second to load; a wrong call should fail before.

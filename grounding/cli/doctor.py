@@ -41,8 +41,8 @@ GIB = 2**30
     type=click.Path(path_type=Path),
     default=Path("configs"),
     show_default=True,
-    metavar="DIR",
-    help="Folder of configs, each of which is held against this machine's memory.",
+    metavar="PATH",
+    help="Folder of configs, or one of them, each of which is held against this machine's memory.",
 )
 def command(configs: Path) -> None:
     """Say what this machine can do. Loads no model; exit status 0 whatever is found."""
@@ -130,7 +130,7 @@ def _fits(configs: Path, cards: list[Any]) -> Iterator[str]:
         from grounding.training.planned_batch import Lengths
 
     logging.set_verbosity_error()
-    files = sorted(configs.glob("*.yaml"))
+    files = [configs] if configs.is_file() else sorted(configs.glob("*.yaml"))
     if not files:
         yield f"Configs: there are none in {configs} (--configs names another folder)"
     largest = max((_total(card) for card in cards), default=0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grounding.cli.there import check_there
+from grounding.cli.there import check_data_there
 from grounding.cli.validation_kept import is_kept, validation_kept
 from grounding.errors import InputError, ManyErrors, RunError
 from grounding.models.hub import is_hub_name
@@ -120,7 +120,7 @@ def _check_places(settings: FinetuneSettings, source: Source) -> None:
     if missing:
         named = path is not None and is_hub_name(path)
         fix = f"{path} is no folder here either; as a name on the hub it is fetched once the rest is there."
-        raise ManyErrors("Not all that the settings name is there", missing, fix=fix if named else None)
+        raise ManyErrors("Not all that the settings name can be used", missing, fix=fix if named else None)
 
 
 def _looks(settings: FinetuneSettings, *, goes_on: bool) -> Iterator[tuple[KeyPath, Callable[[], object]]]:
@@ -131,9 +131,9 @@ def _looks(settings: FinetuneSettings, *, goes_on: bool) -> Iterator[tuple[KeyPa
     if start is not None and not goes_on:
         yield ("tuning", "start_from"), partial(adapter_to_start_from, start)
     for number, source in enumerate(data.train):
-        yield ("data", "train", number), partial(_check_data, source.path)
+        yield ("data", "train", number), partial(check_data_there, source.path)
     if data.val is not None and data.val.path not in {source.path for source in data.train}:
-        yield ("data", "val"), partial(_check_data, data.val.path)
+        yield ("data", "val"), partial(check_data_there, data.val.path)
 
 
 @contextmanager
@@ -145,10 +145,6 @@ def _origin_of_the_model_told(settings: FinetuneSettings, source: Source) -> Ite
         if error.where is None or error.where != settings.model.path:
             raise
         raise _with_origin(error, ("model", "path"), source) from error
-
-
-def _check_data(path: str) -> None:
-    check_there(path, "file or folder of data", "`grounding convert` makes such from annotations.")
 
 
 def _with_origin(error: InputError, key: KeyPath, source: Source) -> InputError:

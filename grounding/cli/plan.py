@@ -118,12 +118,14 @@ def command(
     console.print(
         f"It does not fit {card} ({_gib(room)} GiB can be used). Change, each with those before it:", highlight=False
     )
+    before = plan.peak
     for number, (word, changed) in enumerate(savings(settings, architecture, data.lengths)):
         smaller = planned(changed).peak
-        fits = ", which fits" if smaller <= room else ""
+        fits = ", which fits" if smaller <= room else ", no less by itself" if smaller >= before else ""
         console.print(f"  {'and ' if number else ''}{word}: {_gib(smaller)} GiB{fits}", highlight=False)
         if smaller <= room:
             break
+        before = smaller
     else:
         console.print("Nothing of this is enough: a larger card is needed.", highlight=False)
     raise click.exceptions.Exit(1)

@@ -97,9 +97,15 @@ def command(
         click.echo("No --model is given: pocket answers, the small model that comes with this package.", err=True)
     tell = _tell_json if as_json else partial(_tell, Console())
     tell([{"image": str(path), "status": "unreadable", "reason": why} for path, why in unreadable.items()])
+    not_drawn: list[Path] = []
     for path, picture, rows in _answered(readable, asked, options):
         drawn = _draw(picture, rows, places[path]) if draw else None
+        if draw and drawn is None:
+            not_drawn.append(places[path])
         tell([row | {"drawn": drawn} for row in rows])
+    if not_drawn and out is not None:
+        more = "" if len(not_drawn) == 1 else f" and {len(not_drawn) - 1:,} more"
+        click.echo(f"Not drawn, without a box to draw: {not_drawn[0]}{more}.", err=True)
     if unreadable:
         click.get_current_context().exit(1)
 
@@ -189,9 +195,16 @@ def _sorted_out(names: Sequence[Path], *, only: bool) -> tuple[list[Path], dict[
 
 
 def _open(path: Path) -> Image.Image:
-    """The picture as it is seen, RGB."""
+    """The picture as it is seen, RGB.
+
+    Raises:
+        InputError: it does not decode.
+    """
     seen = Sample(id=str(path), image=path.name, width=None, height=None, prompt="", label="", boxes=None, upright=True)
-    return open_image(path.parent, seen, follow_links=True)
+    try:
+        return open_image(path.parent, seen, follow_links=True)
+    except InputError as error:  # told of a dataset's sample, and there is none here
+        raise InputError(error.problem, fix=error.fix) from error
 
 
 def _answered(

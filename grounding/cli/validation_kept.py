@@ -25,6 +25,6 @@ def validation_kept(settings: FinetuneSettings, source: Source) -> str | None:
     if settings.data.val is None or not is_kept(source):
         return None
     return (
-        f"data.train is the command line's, but data.val still that of {source.place(VAL)}: evaluated on is "
-        f"{settings.data.val.path}. Name another with data.val=PATH, or data.val=null to evaluate on nothing."
+        f"data.train was typed and data.val was not: evaluated on is still {settings.data.val.path}, from "
+        f"{source.place(VAL)}. Name another with data.val=PATH, or data.val=null to evaluate on nothing."
     )

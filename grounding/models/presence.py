@@ -47,9 +47,8 @@ def check_checkpoint(folder: Path) -> None:
         fix = f"{fix[:-1]}, or {POCKET}, the small model of this package."
         raise InputError("this is no folder.", where=str(folder), fix=_with_closest(folder, fix, POCKET))
     if not (folder / CONFIG_FILE).is_file():
-        raise InputError(
-            f"there is no {CONFIG_FILE} in this folder, so it is no checkpoint.", where=str(folder), fix=fix
-        )
+        problem = f"there is no {CONFIG_FILE} in this folder, so it is no checkpoint."
+        raise InputError(problem, where=str(folder), fix=_what_it_is(folder) or fix)
 
 
 def check_adapter_files(folder: Path) -> None:
@@ -61,15 +60,26 @@ def check_adapter_files(folder: Path) -> None:
     if not folder.exists():
         fix = _with_closest(folder, "Name the folder that training wrote.")
         raise InputError("there is no such adapter folder.", where=str(folder), fix=fix)
-    if not (folder / ADAPTER_FILES[0]).is_file() and (folder / "adapter" / ADAPTER_FILES[0]).is_file():
-        raise InputError("this is a run's folder.", where=str(folder), fix=f"Name the adapter in it: {folder}/adapter")
     for name in ADAPTER_FILES:
         if not (folder / name).is_file():
             raise InputError(
                 f"there is no {name}, so this is no PEFT adapter folder.",
                 where=str(folder),
-                fix="Name the folder that training wrote; adapters in .bin files are not read.",
+                fix=_what_it_is(folder) or "Name the folder that training wrote; adapters in .bin files are not read.",
             )
+
+
+def _what_it_is(folder: Path) -> str:
+    """What to do with a folder that is not what it was named as, where it is known for something else."""
+    if (folder / "adapter" / ADAPTER_FILES[0]).is_file():
+        return f"This is a run's folder; the adapter in it is {folder / 'adapter'}, and goes with its base."
+    if (folder / "model" / CONFIG_FILE).is_file():
+        return f"This is a run's folder; the model in it is {folder / 'model'}"
+    if all((folder / name).is_file() for name in ADAPTER_FILES):
+        return "This is an adapter: name its base as the model, and this as the adapter."
+    if (folder / CONFIG_FILE).is_file():
+        return "This is a whole model: name it as the model, without an adapter."
+    return ""
 
 
 def _with_closest(path: str | Path, fix: str, *names: str) -> str:

@@ -204,11 +204,18 @@ def say_pydantic_error(item: Any, root: type[BaseModel]) -> Mistake:
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
         return Mistake(key, " is no setting;", hint)
     if kind == "missing":
-        return Mistake(key, " is", "missing")
+        return Mistake(key, " is", f"missing; set it in the file, or type {dotted(_needed(key, section))}=...")
     shown = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     words = _ALLOWED.get(kind)
     allowed = f"something else ({item['msg']})" if words is None else words.format(**item.get("ctx", {}))
     return Mistake(key, f" = {shown} must be", allowed)
+
+
+def _needed(key: KeyPath, holder: type[BaseModel] | None) -> KeyPath:
+    """What is to be set where a key is missing: of a whole block, the first setting in it that has no default."""
+    block = _section_of(holder.model_fields[str(key[-1])].annotation) if holder else None
+    needed = [name for name, info in block.model_fields.items() if info.is_required()] if block else []
+    return (*key, *needed[:1])
 
 
 def _real_path(loc: KeyPath, root: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:

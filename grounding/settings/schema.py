@@ -23,9 +23,9 @@ class Section(BaseModel):
 
 
 def _as_sources(value: object) -> object:
-    """A path alone, or a list with paths in it, stands for data sources with nothing else set."""
-    if isinstance(value, str):
-        return [{"path": value}]
+    """A path, alone or in a list, stands for a data source with nothing else set; a source alone for a list of it."""
+    if isinstance(value, str | dict):
+        value = [value]
     if isinstance(value, list):
         return [{"path": item} if isinstance(item, str) else item for item in value]
     return value
@@ -131,8 +131,8 @@ class DataSettings(Section):
     """What is learned from."""
 
     train: Sources = Field(
-        description="A path, or a list of {path, images, share}. With shares, an epoch is one pass over the first "
-        "set, the others drawn beside it in proportion.",
+        description="A path, {path, images}, or a list of {path, images, share}. With shares, an epoch is one pass "
+        "over the first set, the others drawn beside it in proportion.",
     )
     val: OneSource = Field(
         default=None,

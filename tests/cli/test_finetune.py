@@ -145,7 +145,7 @@ def test_validation_data_that_stay_the_files_are_told(tmp_path: Path, words: lis
     note = validation_kept(settings, source)
     assert (note is not None) == told
     if note:
-        assert f"that of {config}:5: evaluated on is v.jsonl. Name another with data.val=PATH" in note
+        assert f"evaluated on is still v.jsonl, from {config}:5. Name another with data.val=PATH" in note
 
 
 def test_it_is_told_before_a_run_and_a_plan_and_where_they_are_not_there(data: Path, tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_it_is_told_before_a_run_and_a_plan_and_where_they_are_not_there(data: P
         f"device: cpu}}\ntuning: {{method: full}}\ndata:\n  train: none.jsonl\n  val: {data / 'train.jsonl'}\n"
         "training: {effective_batch: 4, micro_batch: 4, max_steps: 1}\nevaluation: {samples: 0}\n"
     )
-    told = f"data.val still that of {config}:6: evaluated on is {data / 'train.jsonl'}."
+    told = f"evaluated on is still {data / 'train.jsonl'}, from {config}:6."
     found = CliRunner().invoke(group, ["finetune", str(config), f"data.train={data / 'train.jsonl'}"])
-    assert found.exit_code == 0 and f"Note: data.train is the command line's, but {told}" in found.stdout
+    assert found.exit_code == 0 and f"Note: data.train was typed and data.val was not: {told}" in found.stdout
     found = CliRunner().invoke(group, ["plan", str(config), f"data.train={data / 'train.jsonl'}"])
     assert found.exit_code == 0 and told in found.stderr
     assert "data.val" not in CliRunner().invoke(group, ["plan", str(config)]).stderr

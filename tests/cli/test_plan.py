@@ -165,6 +165,8 @@ def test_a_card_is_held_against_it(tiny: Path) -> None:
         "Nothing of this is enough",
     ):
         assert part in result.stdout
+    saving = {line.split(": ")[0].split()[-1]: line for line in result.stdout.splitlines() if " GiB" in line}
+    assert "no less by itself" in saving["evaluation.batch=1"], "nothing is evaluated on"
     result = grounding("plan", tiny, "--card", "much")
     assert result.exit_code == 2 and "no size of a card; allowed is a number of GB above 0: 24 or 24GB" in result.stderr
 
@@ -191,6 +193,8 @@ def test_the_doctor_on_a_machine_without_a_gpu(tiny: Path, monkeypatch: pytest.M
         assert part in result.stdout, part
     tiny.write_text(tiny.read_text().replace("tokenizer_size: 320", "tokenizer_size: 320\n  device: cpu"))
     assert "fits the CPU's memory" in grounding("doctor", "--configs", tiny.parent).stdout
+    alone = grounding("doctor", "--configs", tiny).stdout
+    assert f"{tiny}: needs" in alone and "wrong.yaml" not in alone
     assert "there are none in" in grounding("doctor", "--configs", tiny.parent / "nowhere").stdout
 
 

@@ -192,7 +192,7 @@ def test_the_picture_is_seen_upright(asked: dict[str, Any], tmp_path: Path) -> N
         (["photo.jpg", "x", "--out", "a.png", "--no-draw"], "--out or --no-draw"),
         (["nothing", "x"], "no picture is in this folder"),
         (["nowhere.jpg", "x"], "no such image file or folder"),
-        (["broken.jpg", "x"], "broken.jpg"),
+        (["broken.jpg", "x"], "Error: the image broken.jpg cannot be read"),
         (["photo.jpg", "x", "--out", "out.txt"], ".png"),
     ],
 )
@@ -204,6 +204,16 @@ def test_wrong_calls(
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "nothing").mkdir()
     assert message in run(*words, "--model", "pocket", status=2).output
+
+
+def test_a_picture_that_was_asked_for_and_has_no_box_is_told(
+    image: Path, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    asked["answer"] = Answer(NOT_FOUND["en"], "eos")
+    said = run(image, "cell", "--model", "m", "--out", tmp_path / "out.png")
+    assert f"Not drawn, without a box to draw: {tmp_path / 'out.png'}." in said.stderr
+    assert not (tmp_path / "out.png").exists()
+    assert "Not drawn" not in run(image, "cell", "--model", "m").stderr, "nobody asked for it"
 
 
 def test_what_is_allowed_and_how_long_it_may_be(image: Path, asked: dict[str, Any]) -> None:

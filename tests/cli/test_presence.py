@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from grounding.cli.there import LINE
 from grounding.samples import write_samples
 from tests.evaluation.making import sample
 
@@ -22,7 +23,14 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "models" / "llama").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "adapter").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "adapter" / "adapter_config.json").write_text("{}")
-    (tmp_path / "run" / "report").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "adapter" / "adapter_model.safetensors").touch()
+    (tmp_path / "full" / "model").mkdir(parents=True)
+    (tmp_path / "full" / "model" / "config.json").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "predictions.jsonl").touch()
+    (tmp_path / "coco.json").write_text('{\n "images": []}')
+    (tmp_path / "long.json").write_text(json.dumps({"images": [], "info": "x" * LINE}))
+    write_samples(tmp_path / "lines.json", [sample(0, [])])
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "models/none"}))
     return tmp_path
@@ -31,15 +39,26 @@ def folder(tmp_path: Path) -> Path:
 NO_DATA = "there is no such file or folder of data. `grounding convert` makes such from annotations."
 CALLS = {
     "benchmark --data test.jsonl --model pocket --adapter runs/adapter --out x": "runs/adapter: there is no such",
-    "benchmark --data test.jsonl --model pocket --adapter runs/a --out x": "Name the adapter in it: runs/a/adapter",
+    "benchmark --data test.jsonl --model pocket --adapter runs/a --out x": "the adapter in it is runs/a/adapter,",
     "benchmark --data test.jsonl --model models/none --out x": "models/none: this is no folder",
     "benchmark --data test.jsonl --model pocket --images none --out x": "the image root none is no folder",
     "benchmark --data tets.jsonl --model pocket --out x": "no such file or folder of data. Did you mean 'test.jsonl'?",
     "benchmark --data test.jsonl --predictions tests.jsonl --out x": "predictions file. Did you mean 'test.jsonl'?",
     "benchmark --data test.jsonl --also g=tests.jsonl --model pocket --out x": "Did you mean 'test.jsonl'?",
+    "benchmark --data test.jsonl --predictions runs --out x": "runs: is a folder. Name a JSONL file of answers.",
+    "benchmark --data test.jsonl --predictions run --out x": "Name the answers in it: run/predictions.jsonl",
+    "benchmark --data coco.json --model pocket --out x": "Make one of it: grounding convert coco.json --out DIR",
+    "finetune run.yaml data.train=long.json": "- long.json: is one JSON document, such as annotations are;",
+    "finetune run.yaml data.train=lines.json": "settings name can be used (1 problem)\n  - models/none: this is no",
+    "benchmark --data test.jsonl --model pocket --out run.yaml": "--out run.yaml: is a file; a folder is written.",
+    "compare runs run --out run.yaml": "--out run.yaml: is a file; a folder is written.",
     "predict photo.png cell --adapter adapter": "adapter: there is no adapter_model.safetensors",
     "predict photo.png cell --adapter adaptr": "adaptr: there is no such adapter folder. Did you mean 'adapter'?",
     "predict photo.png cell --model models": "models: there is no config.json",
+    "benchmark --data test.jsonl --model pocket --adapter full/model --out x": "This is a whole model: name it as the",
+    "predict photo.png cell --model full": "no checkpoint. This is a run's folder; the model in it is full/model",
+    "predict photo.png cell --model runs/a": "This is a run's folder; the adapter in it is runs/a/",
+    "finetune run.yaml model.path=runs/a/adapter": "This is an adapter: name its base as the model, and this as",
     "predict photo.png cell --model pockett": "pockett: this is no folder. Did you mean 'pocket'? Name a folder",
     "predict photo.png cell --tokenizer models/words": "models/words: this tokenizer does not exist. Published",
     "predict photo.png cell --tokenizer models/llamma": "does not exist. Did you mean 'models/llama'?",

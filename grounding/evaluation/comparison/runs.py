@@ -140,14 +140,18 @@ def check_same(base: Sequence[Sample], other: Sequence[Sample], base_name: str, 
         InputError: they are not: what differs, in how many samples, and the first of them.
     """
     known, asked = {sample.id: sample for sample in base}, {sample.id for sample in other}
-    problems = []
-    for words, ids in (
-        (f"only in {base_name}", [name for name in known if name not in asked]),
-        (f"only in {other_name}", [sample.id for sample in other if sample.id not in known]),
-        *((f"with {what}", list(ids)) for what, ids in _differing(known, other)),
-    ):
-        if ids:
-            problems.append(f"{len(ids):,} of {len(base):,} and {len(other):,} samples {words}: {_named(ids)}")
+    only_base = [name for name in known if name not in asked]
+    only_other = [sample.id for sample in other if sample.id not in known]
+    both = len(known) - len(only_base)
+    problems = [
+        f"{len(ids):,} of {counted(total, 'sample')} {words}: {_named(ids)}"
+        for words, ids, total in (
+            (f"of {base_name} not in {other_name}", only_base, len(base)),
+            (f"of {other_name} not in {base_name}", only_other, len(other)),
+            *((f"in both with {what}", list(ids), both) for what, ids in _differing(known, other)),
+        )
+        if ids
+    ]
     if problems:
         fix = "Only runs over the same samples can be compared: the same --data, and the same --limit."
         raise ManyErrors(f"{other_name}: not the samples of {base_name}", problems, fix=fix)

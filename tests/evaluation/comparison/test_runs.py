@@ -54,14 +54,14 @@ def changed(number: int, **more: Any) -> list[Sample]:
 @pytest.mark.parametrize(
     ("samples", "told"),
     [
-        (SAMPLES[:3], "1 of 4 and 3 samples only in BASE: 's3'"),
-        ([*SAMPLES, sample(7, [])], "1 of 4 and 5 samples only in OTHER: 's7'"),
-        (changed(2, boxes=[WRONG]), "1 of 4 and 4 samples with other true boxes: 's2'"),
-        (changed(0, ignore=[WRONG]), "1 of 4 and 4 samples with other ignored areas: 's0'"),
-        (changed(1, image="b.png"), "1 of 4 and 4 samples with another image: 's1'"),
-        (changed(1, width=300), "1 of 4 and 4 samples with another size: 's1'"),
-        (changed(1, category="cat"), "1 of 4 and 4 samples with another class: 's1'"),
-        (changed(3, lang="zh"), "1 of 4 and 4 samples with another task or language: 's3'"),
+        (SAMPLES[:3], "1 of 4 samples of BASE not in OTHER: 's3'"),
+        ([*SAMPLES, sample(7, [])], "1 of 5 samples of OTHER not in BASE: 's7'"),
+        (changed(2, boxes=[WRONG]), "1 of 4 samples in both with other true boxes: 's2'"),
+        (changed(0, ignore=[WRONG]), "1 of 4 samples in both with other ignored areas: 's0'"),
+        (changed(1, image="b.png"), "1 of 4 samples in both with another image: 's1'"),
+        (changed(1, width=300), "1 of 4 samples in both with another size: 's1'"),
+        (changed(1, category="cat"), "1 of 4 samples in both with another class: 's1'"),
+        (changed(3, lang="zh"), "1 of 4 samples in both with another task or language: 's3'"),
     ],
     ids=["fewer", "more", "boxes", "ignored", "image", "size", "class", "language"],
 )
@@ -80,7 +80,7 @@ def test_many_that_differ_are_counted_and_some_named(tmp_path: Path) -> None:
     write_run(tmp_path / "a", samples, texts)
     moved = [replace(one, boxes=[WRONG]) for one in samples]
     write_run(tmp_path / "b", moved, texts)
-    with pytest.raises(InputError, match=r"30 of 30 and 30 samples with other true boxes: 's0', .* 's4', \.\.\."):
+    with pytest.raises(InputError, match=r"30 of 30 samples in both with other true boxes: 's0', .* 's4', \.\.\."):
         read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])
 
 
