@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(lacking() is not None, reason=str(lacking()))]
 
 COUNT = 120
+LONG = 60  # seconds, in which what a browser does later is done even on a machine at work
 CARDS = "#cards article"
 FIELD = """
 const field = document.getElementById("filters").elements[arguments[0]];
@@ -97,6 +98,17 @@ def press(page: Chrome, key: str) -> None:
     from selenium.webdriver import ActionChains
 
     ActionChains(page).send_keys(key).perform()
+
+
+def comes_true(page: Chrome, condition: Callable[[], bool]) -> bool:
+    """Whether something is so before long: a dialog tells that it was closed, and an address that it changed, later."""
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    try:
+        return bool(WebDriverWait(page, LONG).until(lambda _: condition()))
+    except TimeoutException:
+        return False
 
 
 def test_all_samples_are_there_and_cards_come_as_they_are_needed(page: Chrome) -> None:
@@ -177,8 +189,9 @@ def test_the_larger_view_is_walked_by_keys(page: Chrome) -> None:
     assert not page.find_element("css selector", "#view button").is_enabled(), "nothing before the first"
     assert "open=" in page.current_url
     press(page, Keys.ESCAPE)
-    assert not page.execute_script("return document.getElementById('view').open")
-    assert page.execute_script(f"return document.activeElement === document.querySelector('{CARDS} .open')")
+    focused = f"return document.activeElement === document.querySelector('{CARDS} .open')"
+    assert comes_true(page, lambda: not page.execute_script("return document.getElementById('view').open"))
+    assert comes_true(page, lambda: page.execute_script(focused))
     assert "open=" not in page.current_url
 
 
@@ -210,9 +223,10 @@ def test_boxes_are_drawn_and_can_be_hidden(page: Chrome) -> None:
 def test_tables_lead_into_the_gallery(page: Chrome) -> None:
     page.find_element("css selector", '.bar a[data-outcome="invented"]').click()
     expected = told(page, "column.outcome.filter((one) => listing.outcomes[one] === 'invented').length")
-    assert shown(page) == expected > 0
+    assert expected > 0 and comes_true(page, lambda: shown(page) == expected)
     page.find_element("css selector", '#by-class a[href="#class=c3"]').click()
-    assert shown(page) == told(page, "column.class.filter((one) => listing.classes[one] === 'c3').length")
+    of_class = told(page, "column.class.filter((one) => listing.classes[one] === 'c3').length")
+    assert of_class != expected and comes_true(page, lambda: shown(page) == of_class)
 
 
 def test_light_and_dark(page: Chrome) -> None:
