@@ -269,8 +269,8 @@ def test_a_picture_that_is_not_beside_the_page_is_said(opened: Chrome, folder: P
     moved.write_text(text[:start] + "report_files/00001.webp" + text[text.index('"', start) :], "utf-8")
     opened.get(moved.as_uri())
     opened.execute_script(FIELD, "pictured", "")
-    opened.execute_async_script("setTimeout(arguments[0], 200)")
+    assert comes_true(opened, lambda: bool(opened.find_elements("css selector", f"{CARDS} .lack")))
     lacks = opened.find_elements("css selector", f"{CARDS} .lack")
-    assert lacks and all(
+    assert all(
         one.text == "picture not shown: report_files/00001.webp is not beside this page" for one in lacks
     )
