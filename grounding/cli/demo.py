@@ -34,7 +34,7 @@ DATA = {"parts": "parts on a workbench", "general": "general scenes"}
 RUNS = ("after", "alone")  # of LoRA: with general scenes replayed, and without
 HEADINGS = {"before": "before", "after": "after", "alone": "after, without replay"}
 MODEL = "pocket"
-PAIRS, STRIP = 24, 4  # questions shown with both answers: on the page, and in the picture
+PAIRS, STRIP = 24, 6  # questions shown with both answers: on the page, and in the picture
 
 
 class Size(NamedTuple):

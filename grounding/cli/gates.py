@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from grounding.cli.model_options import PATH
+from grounding.counted import counted
 from grounding.errors import InputError, RunError
 from grounding.evaluation.gates import DROP, OVER, UNDER, Gate, Judgement, junit, read_gates
 from grounding.samples import atomic_path
@@ -72,5 +73,6 @@ def enforce(judgements: Sequence[Judgement], path: Path | None, suite: str) -> N
             click.echo(str(one))
     missed = [str(one) for one in judgements if not one.passed]
     if missed:
-        gates = f"{len(missed)} of {len(judgements)} gates {'was' if len(missed) == 1 else 'were'} missed:"
+        verb = "was" if len(missed) == 1 else "were"
+        gates = f"{len(missed)} of {counted(len(judgements), 'gate')} {verb} missed:"
         raise RunError("\n  ".join([gates, *missed]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DRAWN = ".boxes"  # photo.jpg is drawn on as photo.boxes.png
 DEFAULT_MODEL = "pocket"
-PLACES = 3  # refused parts that are told by their place, of each reason
+PLACES = 3  # refused parts that are told by their place, of each reason; unreadable pictures that are named again
+BECAME = {"boxes": "boxes", "not_found": "not found", "unparsable": "cannot be read", "cut_off": "cut off"}
 FEW = 9  # questions below which no bar is shown: they are answered before one could be read
 
 
@@ -98,16 +100,30 @@ def command(
     tell = _tell_json if as_json else partial(_tell, Console())
     tell([{"image": str(path), "status": "unreadable", "reason": why} for path, why in unreadable.items()])
     not_drawn: list[Path] = []
+    became: Counter[str] = Counter()
     for path, picture, rows in _answered(readable, asked, options):
         drawn = _draw(picture, rows, places[path]) if draw else None
         if draw and drawn is None:
             not_drawn.append(places[path])
+        became.update(row["status"] for row in rows)
         tell([row | {"drawn": drawn} for row in rows])
+    if image.is_dir():
+        _sum_up(became, len(readable), unreadable)
     if not_drawn and out is not None:
         more = "" if len(not_drawn) == 1 else f" and {len(not_drawn) - 1:,} more"
         click.echo(f"Not drawn, without a box to draw: {not_drawn[0]}{more}.", err=True)
     if unreadable:
         click.get_current_context().exit(1)
+
+
+def _sum_up(became: Counter[str], pictures: int, unreadable: Mapping[Path, str]) -> None:
+    """What became of all questions about a folder: where there are hundreds, the first lines are long gone."""
+    said = ", ".join(f"{word} {became[status]:,}" for status, word in BECAME.items() if became[status])
+    click.echo(f"{counted(pictures, 'picture')}, {counted(became.total(), 'question')}: {said or 'none'}.", err=True)
+    for why in islice(unreadable.values(), PLACES):
+        click.echo(f"Unreadable: {why}", err=True)
+    if len(unreadable) > PLACES:
+        click.echo(f"Unreadable: {len(unreadable) - PLACES:,} more.", err=True)
 
 
 def _lines(path: Path | None) -> list[str]:

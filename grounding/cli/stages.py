@@ -81,7 +81,7 @@ def run_stages(stages: Sequence[Stage], times: Path, say: Say) -> dict[str, floa
         That file's content.
     """
     spent: dict[str, float] = json.loads(times.read_text("utf-8")) if times.exists() else {}
-    pace = _pace([stage for stage in stages if stage.done], spent)
+    pace = _pace(stages, [stage for stage in stages if stage.done], spent)
     for number, stage in enumerate(stages):
         head = f"[{number + 1}/{len(stages)}] {stage.title}"
         if stage.done:
@@ -92,7 +92,7 @@ def run_stages(stages: Sequence[Stage], times: Path, say: Say) -> dict[str, floa
         with _timed(stage.name, spent, times):
             stage.run()
         say(f"      {stage.result()} [{clock(spent[stage.name])}]")
-        pace = _pace(stages[: number + 1], spent)
+        pace = _pace(stages, stages[: number + 1], spent)
     return spent
 
 
@@ -107,10 +107,14 @@ def _timed(name: str, spent: dict[str, float], times: Path) -> Iterator[None]:
         write_json_atomic(times, spent)
 
 
-def _pace(through: Sequence[Stage], spent: dict[str, float]) -> float:
-    """Seconds that took one planned one, over the stages that are through; 1 before there is any."""
-    planned = sum(stage.seconds for stage in through)
-    return sum(spent.get(stage.name, 0.0) for stage in through) / planned if planned else 1.0
+def _pace(stages: Sequence[Stage], through: Sequence[Stage], spent: dict[str, float]) -> float:
+    """Seconds that take one planned one: so far over the stages that are through, as planned over the others.
+
+    So a short stage that was slowed by something else hardly counts, and most of the work does once it is done.
+    """
+    planned = sum(stage.seconds for stage in stages)
+    left = planned - sum(stage.seconds for stage in through)
+    return (sum(spent.get(stage.name, 0.0) for stage in through) + left) / planned
 
 
 def clock(seconds: float) -> str:

@@ -83,7 +83,8 @@ def load_yaml(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        fix = f"{did_you_mean_path(path)} Shipped configurations lie in configs/.".lstrip()
+        closest = "The configuration comes first, then key=value." if "=" in path.name else did_you_mean_path(path)
+        fix = f"{closest} Shipped configurations lie in configs/.".lstrip()
         raise InputError("there is no such file.", where=str(path), fix=fix) from None
     except IsADirectoryError:
         fix = "Name a YAML file in it."

@@ -146,6 +146,8 @@ def test_a_folder_is_answered_picture_by_picture(asked: dict[str, Any], tmp_path
     assert rows[0]["status"] == "unreadable" and "broken.png" in rows[0]["reason"]
     assert rows[1]["boxes_px"][0] == [10.0, 10.0, 50.0, 60.0] and rows[1]["drawn"] is None
     assert "2 of 5 files are no pictures" in result.stderr
+    last = result.stderr.splitlines()[-2:]
+    assert last[0] == "2 pictures, 4 questions: boxes 4." and last[1] == f"Unreadable: {rows[0]['reason']}"
     assert len({request.image_key for request in asked["requests"]}) == 2
     said = run(folder, "cell", "--model", "m", status=1).output
     assert "Unreadable: " in said

@@ -47,9 +47,7 @@ def test_each_stage_is_said_with_its_time_and_its_result(bench: Bench) -> None:
     assert bench.ran == ["a", "b", "c", "d"]
     assert bench.said[0] == "[1/3] Doing one (about 0:30; 0:50 left in all)"
     assert "made one. [0:00]" in bench.said[1]
-    assert bench.said[2] == "[2/3] Doing two (about 0:00; 0:00 left in all)", (
-        "the pace of the first, which took no time"
-    )
+    assert bench.said[2] == "[2/3] Doing two (about 0:04; 0:08 left in all)", "the first took no time of its 30 s of 50"
     assert list(spent) == ["one", "two", "three"] == list(json.loads((bench.folder / "times.json").read_text()))
 
 
@@ -71,7 +69,16 @@ def test_the_time_left_follows_the_pace_so_far(bench: Bench) -> None:
     (bench.folder / "b").touch()
     (bench.folder / "times.json").write_text('{"one": 60.0}')
     bench.run()
-    assert bench.said[1] == "[2/3] Doing two (about 0:20; 0:40 left in all)", "twice as slow as planned"
+    assert bench.said[1] == "[2/3] Doing two (about 0:16; 0:32 left in all)", "80 s in the place of 50"
+
+
+def test_a_short_stage_that_was_slow_does_not_slow_all_the_rest(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (tmp_path / "a").touch()
+    (tmp_path / "times.json").write_text('{"one": 100.0}')
+    stages = [bench.stage("one", "a", seconds=5), bench.stage("two", "c", seconds=95)]
+    run_stages(stages, tmp_path / "times.json", bench.said.append)
+    assert bench.said[1] == "[2/2] Doing two (about 3:05; 3:05 left in all)", "not twenty times as long"
 
 
 def test_times_are_written_like_a_clock() -> None:

@@ -5,6 +5,7 @@ Knows comparisons and where images lie; does not know pages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,20 +13,21 @@ from PIL import Image, ImageDraw, ImageFont
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.comparison.numbers import Answered
 from grounding.evaluation.report.compare_cards import shapes_of
-from grounding.samples import open_image
+from grounding.samples import Sample, open_image
 
 COLOURS = {"true": "#12a150", "answered": "#ff5a1f"}  # as in page.css
 SIDE, TEXT = 256, 34  # pixels of a picture's width, and of the line under it
 
 
 def picture_strip(comparison: Comparison, image_root: Path, *, most: int) -> Image.Image:
-    """The first English questions of the data, the answers of the first run above those of the second.
+    """Some English questions, the answers of the first run above those of the second; what they are does not count.
+
+    The first ones of the data about a single thing, each phrase once, and the first about something that is not there.
 
     Raises:
         InputError: an image is missing or broken.
     """
-    samples = comparison.runs[0].scored.truth.samples
-    asked = [number for number, sample in enumerate(samples) if sample.lang == "en"][:most]
+    asked = _chosen(comparison.runs[0].scored.truth.samples, most)
     rows = [[_answered_picture(one, number, image_root) for number in asked] for one in comparison.runs[:2]]
     height = max((tile.height for row in rows for tile in row), default=1)
     strip = Image.new("RGB", (SIDE * max(1, len(asked)), height * len(rows)), "white")
@@ -33,6 +35,17 @@ def picture_strip(comparison: Comparison, image_root: Path, *, most: int) -> Ima
         for left, tile in enumerate(row):
             strip.paste(tile, (left * SIDE, top * height))
     return strip
+
+
+def _chosen(samples: Sequence[Sample], most: int) -> list[int]:
+    """Places of the questions, by the truth alone."""
+    english = [number for number, sample in enumerate(samples) if sample.lang == "en" and sample.boxes is not None]
+    first: dict[str | None, int] = {}
+    for number in english:
+        if len(samples[number].boxes or ()) == 1:
+            first.setdefault(samples[number].phrase, number)
+    absent = [number for number in english if not samples[number].boxes][:1]
+    return [*list(first.values())[: most - len(absent)], *absent]
 
 
 def _answered_picture(one: Answered, number: int, image_root: Path) -> Image.Image:

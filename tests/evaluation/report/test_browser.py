@@ -271,6 +271,4 @@ def test_a_picture_that_is_not_beside_the_page_is_said(opened: Chrome, folder: P
     opened.execute_script(FIELD, "pictured", "")
     assert comes_true(opened, lambda: bool(opened.find_elements("css selector", f"{CARDS} .lack")))
     lacks = opened.find_elements("css selector", f"{CARDS} .lack")
-    assert all(
-        one.text == "picture not shown: report_files/00001.webp is not beside this page" for one in lacks
-    )
+    assert all(one.text == "picture not shown: report_files/00001.webp is not beside this page" for one in lacks)

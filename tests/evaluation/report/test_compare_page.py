@@ -11,7 +11,8 @@ import pytest
 from grounding.evaluation.comparison.compare import Comparison
 from grounding.evaluation.report.compare_cards import drawn, make_compare_cards, most_changed
 from grounding.evaluation.report.compare_page import part_tables, render_comparison
-from grounding.evaluation.report.strip import picture_strip
+from grounding.evaluation.report.strip import _chosen, picture_strip
+from grounding.samples import Sample
 from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, compared
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, random_set, sample
 from tests.evaluation.report.test_write import EVIL, Elements, images
@@ -154,7 +155,18 @@ def test_the_draw_is_seeded_and_in_the_order_of_the_data(comparison: Comparison)
 
 def test_the_strip_shows_one_run_above_the_other(comparison: Comparison, tmp_path: Path) -> None:
     strip = picture_strip(comparison, tmp_path, most=3)
-    assert strip.width == 3 * 256 and strip.height == 2 * (128 + 34)
+    shown = len(_chosen(comparison.runs[0].scored.truth.samples, 3))
+    assert shown > 1 and strip.width == shown * 256 and strip.height == 2 * (128 + 34)
     answered = {(0xFF, 0x5A, 0x1F), (0x12, 0xA1, 0x50)}
     colours = {strip.getpixel((x, y)) for x in range(256) for y in range(128)}
     assert answered <= colours, "a wrong box beside the true one"
+
+
+def test_the_strip_asks_for_one_thing_of_each_kind_and_for_one_that_is_not_there() -> None:
+    def asked(number: int, phrase: str, boxes: int, lang: str = "en") -> Sample:
+        return sample(number, [[1.0, 1.0, 5.0 + k, 5.0] for k in range(boxes)], phrase=phrase, lang=lang)
+
+    samples = [asked(0, "a", 2), asked(1, "a", 1, "zh"), asked(2, "a", 1), asked(3, "a", 1), asked(4, "b", 0)]
+    samples += [asked(5, "b", 1), asked(6, "c", 0), asked(7, "c", 1)]
+    assert _chosen(samples, 4) == [2, 5, 7, 4] and _chosen(samples, 3) == [2, 5, 4]
+    assert _chosen(samples[:1], 3) == [] and _chosen(samples[2:4], 3) == [0]
