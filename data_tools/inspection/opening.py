@@ -13,6 +13,7 @@ from data_tools.readers import recognised
 from data_tools.splits import SPLITS
 from data_tools.writers.findings import FINDINGS
 from data_tools.writers.folder import MADE_BY, MANIFEST
+from grounding.closest import did_you_mean_path
 from grounding.errors import InputError, ManyErrors
 from grounding.samples import Dataset, Manifest, open_dataset, read_manifest
 from grounding.samples.conversations import is_cogvlm_folder
@@ -98,7 +99,7 @@ def open_splits(path: Path, images: Path | None = None, *, tolerant: bool = Fals
 def check_root(images: Path | None) -> None:
     """Raises InputError for an image root that was named and is not there."""
     if images is not None and not images.is_dir():
-        raise InputError("no such folder", where=f"--images {images}")
+        raise InputError("no such folder", where=f"--images {images}", fix=did_you_mean_path(images))
 
 
 def split_files(path: Path) -> dict[str, Path]:
@@ -107,7 +108,8 @@ def split_files(path: Path) -> dict[str, Path]:
     Raises InputError where there is no dataset at all.
     """
     if not path.exists():
-        raise InputError("there is no such file or folder.", where=str(path), fix="Name what `grounding convert` made.")
+        fix = f"{did_you_mean_path(path)} Name what `grounding convert` made.".lstrip()
+        raise InputError("there is no such file or folder.", where=str(path), fix=fix)
     if path.name in (MANIFEST, FINDINGS):
         raise InputError("stands beside a dataset and holds no sample.", where=str(path), fix="Name its folder.")
     if not path.is_dir():
