@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["sett"], "Error: sett: there is no such file or folder. Did you mean 'set'? Name what `grounding convert` made."),
+        (["sett"], "Error: sett: there is no such file or folder. Did you mean 'set'? Name what"),
         (["empty"], "Error: empty: holds no .jsonl file of a dataset. Name the file or folder of a dataset"),
         (["voc"], "Error: voc: holds annotations (voc: "),
         (["voc"], "and no dataset yet. Convert them first: grounding convert voc --out DIR"),
