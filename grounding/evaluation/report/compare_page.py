@@ -158,8 +158,9 @@ def part_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _mistakes(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each kind of mistake: what it is, how often each run made it, and its cells."""
+    names = words_in("en")["mistake_names"]
     return [
-        {"name": kind, "meaning": KINDS[kind], "counts": entry["counts"], "cells": _cells(entry, kind)}
+        {"name": names[kind], "meaning": KINDS[kind], "counts": entry["counts"], "cells": _cells(entry, kind)}
         for kind, entry in table.items()
     ]
 
