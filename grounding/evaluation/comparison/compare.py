@@ -5,14 +5,15 @@ Joins numbers and changes; does not know pages, pictures or the command line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grounding import __version__
+from grounding.counted import counted
 from grounding.evaluation.comparison import numbers
 from grounding.evaluation.comparison.changes import Changes, changes_of, told
-from grounding.evaluation.comparison.numbers import Answered
+from grounding.evaluation.comparison.numbers import SURE, Answered
 from grounding.evaluation.comparison.runs import Run, notes, settings_that_differ
 from grounding.evaluation.intervals import FEW, RESAMPLES, check_seed
 from grounding.evaluation.paired import FEW_DIFFER
@@ -50,13 +51,15 @@ def compare(runs: Sequence[Run], *, seed: int = 0) -> Comparison:
     changes = tuple(changes_of(base, other) for other in others)
     truth = base.scored.truth
     asked = len(truth.samples) > 0
+    headline = numbers.headline(measured, seed=seed) if asked else {}
+    unlike = [note for one in measured for note in _measured_otherwise(one, seed)]
     table = {
         "runs": [_about(run) for run in runs],
         "data": runs[0].report["data"],
         "n": len(truth.samples),
-        "notes": [*notes(runs), *(note for one in measured for note in _measured_otherwise(one, seed))],
+        "notes": [*notes(runs), *unlike, *_too_few_images(base, headline)],
         "settings": settings_that_differ(runs),
-        "headline": numbers.headline(measured, seed=seed) if asked else {},
+        "headline": headline,
         "breakdowns": numbers.breakdowns(measured, seed=seed) if asked else {},
         "mistakes": numbers.mistakes(measured, seed=seed) if asked else {},
         "found_by_both": [numbers.found_by_both(base, other, seed=seed) for other in others] if asked else [],
@@ -87,6 +90,22 @@ def _average_precision(runs: Sequence[Run]) -> dict[str, list[Any]] | None:
     tables = [run.report.get("average_precision", {}) for run in runs]
     names = [name for name in STATISTICS[:3] if all(name in table for table in tables)]
     return {name: [table[name] for table in tables] for name in names} or None
+
+
+def _too_few_images(base: Answered, headline: Mapping[str, Any]) -> list[str]:
+    """That no test of the headline can tell anything, where it cannot: they swap the answers of whole images.
+
+    Of M images the most extreme of 2**M ways to swap has a two-sided p of 2**(1 - M), before Holm's correction.
+    """
+    tests = sum(len(entry["tests"] or ()) for entry in headline.values())
+    images = len({sample.image for sample in base.scored.truth.samples})
+    least = 2.0 ** (1 - images)
+    if not tests or least * tests < SURE:
+        return []
+    return [
+        f"Only {counted(images, 'image')}: even where every one changes alike, p is {least:.2g} before it is corrected "
+        f"for {counted(tests, 'test')}, so that nothing here can be told from chance (p < {SURE}). Measure more images."
+    ]
 
 
 def _measured_otherwise(one: Answered, seed: int) -> list[str]:

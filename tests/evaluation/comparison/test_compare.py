@@ -179,5 +179,14 @@ def test_a_report_that_was_measured_otherwise_is_told(tmp_path: Path) -> None:
     report = json.loads(path.read_text("utf-8"))
     report["metrics"]["acc_50"]["value"] = 0.123
     path.write_text(json.dumps(report), "utf-8")
-    (note,) = compare(read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])).table["notes"]
+    note, _ = compare(read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])).table["notes"]
     assert "report of b" in note and "acc_50" in note
+
+
+def test_images_too_few_for_any_test_are_told(tmp_path: Path) -> None:
+    (note,) = compared(tmp_path / "few", BEFORE, AFTER).table["notes"]
+    assert note.startswith("Only 4 images: even where every one changes alike, p is 0.12 before")
+    samples, texts = random_set(0, 40)
+    assert compared(tmp_path / "many", texts, texts[::-1], samples=samples).table["notes"] == []
+    tests = sum(len(entry["tests"] or ()) for entry in compared(tmp_path, BEFORE, AFTER).table["headline"].values())
+    assert f"corrected for {tests} tests" in note
