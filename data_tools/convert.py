@@ -82,7 +82,7 @@ def convert(
     check_options(options)
     reader_of(options.format)
     check_sources(sources)
-    splits.assign_splits([], options.ratios, options.group_by, options.seed)  # tells whether --group-by can be used
+    splits.group_pattern(options.group_by)
     with _garbage_left():
         return _convert(sources, out, options, progress, means)
 

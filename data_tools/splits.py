@@ -47,7 +47,7 @@ def assign_splits(
 ) -> tuple[list[Record], Tally]:
     """The records with `split` set to train, val or test. Raises InputError where the expression is no good."""
     findings: list[Finding] = []
-    groups = _groups(records, _compile(group_by), findings)
+    groups = _groups(records, group_pattern(group_by), findings)
     if group_by is not None and records and len(findings) == len(records):
         raise InputError(
             f"{group_by!r} matches none of the {len(records)} images, so it groups nothing",
@@ -93,7 +93,12 @@ def _stratified(
     return drawn
 
 
-def _compile(group_by: str | None) -> re.Pattern[str] | None:
+def group_pattern(group_by: str | None) -> re.Pattern[str] | None:
+    """The regular expression that captures the group of an image's name.
+
+    Raises:
+        InputError: it is none, or captures nothing.
+    """
     if group_by is None:
         return None
     try:
@@ -101,11 +106,8 @@ def _compile(group_by: str | None) -> re.Pattern[str] | None:
     except re.error as error:
         raise InputError(f"{group_by!r} is no regular expression: {error}", where="--group-by") from error
     if not pattern.groups:
-        raise InputError(
-            f"{group_by!r} captures nothing; put brackets round the part of the path that names the group",
-            where="--group-by",
-            fix="Example: --group-by '^(patient\\d+)_'",
-        )
+        fix = "Put brackets round the part of the name that is the group: '^(patient\\d+)_'."
+        raise InputError(f"{group_by!r} captures nothing", where="--group-by", fix=fix)
     return pattern
 
 

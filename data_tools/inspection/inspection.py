@@ -12,7 +12,7 @@ from typing import Any
 from data_tools.inspection.findings import data_findings
 from data_tools.inspection.gallery import Card, make_cards
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import Files, across, check_groups, copies, files_of, group_pattern
+from data_tools.inspection.leaks import Files, across, check_groups, copies, files_of
 from data_tools.inspection.likeness import Alike, alike
 from data_tools.inspection.measures import measure
 from data_tools.inspection.opening import Opened, open_splits
@@ -22,6 +22,7 @@ from data_tools.inspection.table import Table, make_table
 from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
 from data_tools.reasons import REASONS, unit_of
+from data_tools.splits import group_pattern
 from grounding import __version__
 from grounding.errors import InputError
 from grounding.page.thumbnails import INSIDE, Thumbnails, add_thumbnail

@@ -49,22 +49,6 @@ def files_of(table: Table, looks: Sequence[Look]) -> Files:
     )
 
 
-def group_pattern(group_by: str | None) -> re.Pattern[str] | None:
-    """The regular expression that captures the group of an image's name.
-
-    Raises:
-        InputError: it is none, or captures nothing.
-    """
-    try:
-        pattern = None if group_by is None else re.compile(group_by)
-    except re.error as error:
-        raise InputError(f"{group_by!r} is no regular expression: {error}", where="--group-by") from error
-    if pattern is not None and not pattern.groups:
-        fix = "Put brackets round the part of the name that is the group: '^(patient\\d+)_'."
-        raise InputError(f"{group_by!r} captures nothing", where="--group-by", fix=fix)
-    return pattern
-
-
 def check_groups(pattern: re.Pattern[str] | None, pictures: Sequence[Picture]) -> None:
     """Raises InputError where an expression matches no image, so that it says nothing about groups."""
     if pattern is not None and pictures and not any(pattern.search(picture.name) for picture in pictures):

@@ -137,8 +137,8 @@ def places_of(ids: Ints, place_of: Mapping[Any, int]) -> Ints:
     whole = [key for key in place_of if _is_whole(key)]
     if not whole:
         return np.full(len(ids), -1)
-    keys = np.array([*map(int, whole)])
-    places = np.array([*map(place_of.__getitem__, whole)])
+    keys = np.array([int(key) for key in whole])
+    places = np.array([place_of[key] for key in whole])
     lowest, span = int(keys.min()), int(keys.max() - keys.min()) + 1
     if span > SPARSE * (len(keys) + len(ids)):
         return _searched(ids, keys, places)

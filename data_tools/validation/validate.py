@@ -8,7 +8,7 @@ from typing import Any
 
 from data_tools.inspection.findings import empty_splits
 from data_tools.inspection.image_findings import fault_findings, leak_findings, likeness_findings
-from data_tools.inspection.leaks import check_groups, files_of, group_pattern
+from data_tools.inspection.leaks import check_groups, files_of
 from data_tools.inspection.likeness import alike
 from data_tools.inspection.opening import Opened, open_splits
 from data_tools.inspection.pictures import look_at_all
@@ -17,6 +17,7 @@ from data_tools.inspection.table import make_table
 from data_tools.inspection.unlabelled import unlabelled_findings
 from data_tools.inspection.words import words_in
 from data_tools.progress import Progress, counting
+from data_tools.splits import group_pattern
 from data_tools.stats import BUDGET
 from data_tools.validation.judging import Judge, Measure, estimate
 

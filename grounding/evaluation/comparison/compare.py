@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from grounding import __version__
 from grounding.counted import counted
 from grounding.evaluation.comparison import numbers
@@ -95,16 +97,18 @@ def _average_precision(runs: Sequence[Run]) -> dict[str, list[Any]] | None:
 def _too_few_images(base: Answered, headline: Mapping[str, Any]) -> list[str]:
     """That no test of the headline can tell anything, where it cannot: they swap the answers of whole images.
 
-    Of M images the most extreme of 2**M ways to swap has a two-sided p of 2**(1 - M), before Holm's correction.
+    Of M images the most extreme of 2**M ways to swap has a two-sided p of 2**(1 - M), and Holm's correction multiplies
+    the least of K by K.
     """
-    tests = sum(len(entry["tests"] or ()) for entry in headline.values())
-    images = len({sample.image for sample in base.scored.truth.samples})
+    tests = len(numbers.telling_tests(headline.values()))
+    images = len(np.unique(base.scored.truth.images))
     least = 2.0 ** (1 - images)
     if not tests or least * tests < SURE:
         return []
     return [
         f"Only {counted(images, 'image')}: even where every one changes alike, p is {least:.2g} before it is corrected "
-        f"for {counted(tests, 'test')}, so that nothing here can be told from chance (p < {SURE}). Measure more images."
+        f"for {counted(tests, 'test')}, so that nothing of the headline can be told from chance (p < {SURE}). Measure "
+        "more images."
     ]
 
 

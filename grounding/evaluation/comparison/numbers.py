@@ -164,12 +164,18 @@ def adjust(table: Iterable[Mapping[str, Any]]) -> None:
     Tests in which the runs never differ, which no counts could have made small, are not among those that are corrected
     for (R. E. Tarone, Biometrics 46 (1990) 515).
     """
-    tests = [test for entry in table for test in entry["tests"] or ()]
-    telling = [test for test in tests if test["only_base"] + test["only_other"]]
+    table = list(table)
+    tests, telling = [test for entry in table for test in entry["tests"] or ()], telling_tests(table)
     for test, p in zip(telling, holm([test["p"] for test in telling]), strict=True):
         test["p_holm"] = p
     for test in tests:
         test.setdefault("p_holm", 1.0)
+
+
+def telling_tests(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tests of some entries in which the runs differ somewhere: those that Holm's correction is for."""
+    tests = [test for entry in table for test in entry["tests"] or ()]
+    return [test for test in tests if test["only_base"] + test["only_other"]]
 
 
 def verdict(entry: Mapping[str, Any], number: int, key: str) -> str:

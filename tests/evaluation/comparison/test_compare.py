@@ -10,12 +10,12 @@ import pytest
 
 from grounding.evaluation.comparison.compare import compare
 from grounding.evaluation.comparison.measures import COMPARED, TESTED
-from grounding.evaluation.comparison.numbers import verdict
+from grounding.evaluation.comparison.numbers import SURE, verdict
 from grounding.evaluation.comparison.runs import read_runs
 from grounding.evaluation.metrics import OUTCOMES
 from grounding.evaluation.mistakes import KINDS
 from grounding.evaluation.report.headline import pick
-from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, WRONG, compared, write_run
+from tests.evaluation.comparison.making import AFTER, BEFORE, SAMPLES, TRUE, WRONG, compared, write_run
 from tests.evaluation.making import NOT_FOUND_TEXT, boxes_text, random_set, sample, shaken
 
 
@@ -179,7 +179,7 @@ def test_a_report_that_was_measured_otherwise_is_told(tmp_path: Path) -> None:
     report = json.loads(path.read_text("utf-8"))
     report["metrics"]["acc_50"]["value"] = 0.123
     path.write_text(json.dumps(report), "utf-8")
-    note, _ = compare(read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])).table["notes"]
+    (note,) = compare(read_runs([(None, tmp_path / "a"), (None, tmp_path / "b")])).table["notes"]
     assert "report of b" in note and "acc_50" in note
 
 
@@ -188,5 +188,13 @@ def test_images_too_few_for_any_test_are_told(tmp_path: Path) -> None:
     assert note.startswith("Only 4 images: even where every one changes alike, p is 0.12 before")
     samples, texts = random_set(0, 40)
     assert compared(tmp_path / "many", texts, texts[::-1], samples=samples).table["notes"] == []
-    tests = sum(len(entry["tests"] or ()) for entry in compared(tmp_path, BEFORE, AFTER).table["headline"].values())
-    assert f"corrected for {tests} tests" in note
+    assert compared(tmp_path / "same", BEFORE, BEFORE).table["notes"] == [], "nothing differs, nothing is tested"
+
+
+@pytest.mark.parametrize("images", range(2, 12))
+def test_where_that_is_told_no_test_can_tell_anything(tmp_path: Path, images: int) -> None:
+    """All answers become right at once, which is as plain as so many images allow."""
+    samples = [sample(number, [TRUE]) for number in range(images)]
+    table = compared(tmp_path, [boxes_text(WRONG)] * images, [boxes_text(TRUE)] * images, samples=samples).table
+    told = [test["p_holm"] for entry in table["headline"].values() for test in entry["tests"] or ()]
+    assert bool(table["notes"]) == (min(told) >= SURE)
