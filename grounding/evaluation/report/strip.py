@@ -22,7 +22,7 @@ SIDE, TEXT = 256, 34  # pixels of a picture's width, and of the line under it
 def picture_strip(comparison: Comparison, image_root: Path, *, most: int) -> Image.Image:
     """Some English questions, chosen by the truth alone; the answers of the first run above those of the second.
 
-    They are the first ones of the data about a single thing, each phrase once, and the first about something that is not there.
+    They are the first of the data about a single thing, each phrase once, and the first about what is not there.
 
     Raises:
         InputError: an image is missing or broken.
